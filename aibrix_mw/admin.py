@@ -1,0 +1,71 @@
+"""The admin application: metrics, probes and status, on a port that clients do not reach."""
+
+from collections.abc import Callable
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from aibrix_mw import __version__
+from aibrix_mw.endpoints import health
+from aibrix_mw.errors import Fault
+from aibrix_mw.lifecycle import Lifecycle
+from aibrix_mw.pods.pod import Pod
+from aibrix_mw.pods.registry import PodRegistry, Served
+
+Exposition = Callable[[str], tuple[bytes, str]]
+
+
+def create_admin(
+    lifecycle: Lifecycle, registry: PodRegistry, faults: Callable[[], list[Fault]], exposition: Exposition | None
+) -> Starlette:
+    """The admin application; `exposition` turns an Accept header into metrics text and its content type."""
+
+    def probe(answer: Callable[[], Response]) -> Callable[[Request], Response]:
+        return lambda _request: answer()
+
+    def metrics(request: Request) -> Response:
+        if exposition is None:
+            return Response("metrics are off: metrics.enabled is false\n", 404)
+        text, content_type = exposition(request.headers.get("accept", ""))
+        return Response(text, headers={"content-type": content_type})
+
+    def status(_request: Request) -> Response:
+        return JSONResponse(_status(lifecycle, registry, faults()))
+
+    probes = [Route(path, probe(answer)) for path, answer in health(lifecycle).items()]
+    return Starlette(routes=[*probes, Route("/metrics", metrics), Route("/status.json", status)])
+
+
+def _status(lifecycle: Lifecycle, registry: PodRegistry, faults: list[Fault]) -> dict[str, Any]:
+    names = registry.names()
+    return {
+        "version": __version__,
+        "ready": lifecycle.not_ready() is None,
+        "status": lifecycle.not_ready() or "ready",
+        "models": {model: _model(model, pods, names) for model, pods in sorted(registry.models().items())},
+        "faults": [{"path": fault.path, "reason": fault.reason} for fault in faults],
+    }
+
+
+def _model(model: str, pods: tuple[Pod, ...], names: dict[str, Served]) -> dict[str, Any]:
+    return {
+        "names": sorted(name for name, served in names.items() if served.model == model),
+        "ready_pods": sum(pod.info.excluded is None for pod in pods),
+        "pods": [_pod(pod) for pod in sorted(pods, key=lambda pod: (pod.info.namespace, pod.info.name))],
+    }
+
+
+def _pod(pod: Pod) -> dict[str, Any]:
+    info = pod.info
+    return {
+        "name": info.name,
+        "namespace": info.namespace,
+        "uid": info.uid,
+        "address": info.address.netloc if info.address else None,
+        "ready": info.excluded is None,
+        "excluded": info.excluded,
+        "in_flight": pod.in_flight,
+    }

@@ -1,0 +1,143 @@
+"""The command line: `aibrix-mw serve | engine | demo | validate`."""
+
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from aibrix_mw import __version__
+from aibrix_mw.errors import ConfigurationError
+from aibrix_mw.settings import ModelSettings, Settings, load
+
+PATH = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(__version__, prog_name="aibrix-mw")
+def main() -> None:
+    """LLM inference gateway for vLLM pods on Kubernetes."""
+
+
+def _report(error: ConfigurationError) -> None:
+    for fault in error.faults:
+        click.echo(f"error: {fault}", err=True)
+    sys.exit(1)
+
+
+@main.command()
+@click.option("--settings", "file", type=PATH, help="Settings file, YAML; re-read when it changes.")
+@click.option("--host", help="Address for clients; default: all.")
+@click.option("--port", type=int, help="Port for clients; default: 8080.")
+@click.option("--admin-host", help="Address for operators; default: 127.0.0.1.")
+@click.option("--admin-port", type=int, help="Port for operators; default: 8081.")
+@click.option("--pods", type=PATH, help="Pod manifests, YAML or JSON, as `kubectl get pods -o yaml` prints them.")
+@click.option("--pod", "endpoints", multiple=True, metavar="MODEL=URL", help="An engine by its URL; repeatable.")
+@click.option("--default-strategy", help="Routing strategy where nobody names one; default: least-request.")
+def serve(file: Path | None, pods: Path | None, endpoints: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401
+    """Serve the gateway."""
+    flags = {
+        "listen.host": options["host"],
+        "listen.port": options["port"],
+        "listen.admin_host": options["admin_host"],
+        "listen.admin_port": options["admin_port"],
+        "discovery.static.file": None if pods is None else str(pods),
+        "routing.default_strategy": options["default_strategy"],
+    }
+
+    def read() -> Settings:
+        return _with_endpoints(load(file, flags=flags), endpoints)
+
+    try:
+        _serve(read, file)
+    except ConfigurationError as error:
+        _report(error)
+
+
+def _with_endpoints(settings: Settings, endpoints: tuple[str, ...]) -> Settings:
+    """The settings with `--pod MODEL=URL` added to the models' endpoints."""
+    models = dict(settings.models)
+    for endpoint in endpoints:
+        model, equals, url = endpoint.partition("=")
+        if not (model and equals and url):
+            raise click.BadParameter(f"{endpoint} is not MODEL=URL", param_hint="--pod")
+        known = models.get(model, ModelSettings())
+        models[model] = msgspec.structs.replace(known, endpoints=(*known.endpoints, url))
+    return msgspec.structs.replace(settings, models=models)
+
+
+def _serve(read: Callable[[], Settings], file: Path | None) -> None:
+    from aibrix_mw.app import create_app
+    from aibrix_mw.server import Server, in_flight_cap, serve_gateway
+    from aibrix_mw.telemetry.logs import set_up_logging
+
+    settings = read()
+    set_up_logging(settings.log)
+    if not (settings.models or settings.discovery.static.file):
+        raise click.UsageError("nothing to serve: pass --pods FILE or --pod MODEL=URL, or name models in --settings")
+    settings = msgspec.structs.replace(
+        settings, limits=msgspec.structs.replace(settings.limits, max_in_flight=in_flight_cap(settings))
+    )
+    gateway = create_app(settings)
+
+    def read_again() -> Settings:
+        fresh = read()
+        logging.getLogger("aibrix_mw").setLevel(fresh.log.level.upper())
+        return fresh
+
+    if file is not None:
+        gateway.follow(file, read_again)
+
+    def announce(server: Server) -> None:
+        logging.getLogger("aibrix_mw").info(
+            "serving on port %d, admin on %s port %d", server.client.port, settings.listen.admin_host, server.admin.port
+        )
+
+    serve_gateway(gateway, announce)
+
+
+@main.command()
+@click.option("--model", "models", required=True, multiple=True, help="Name that is served; further ones are aliases.")
+@click.option("--adapter", "adapters", multiple=True, help="LoRA adapter that is served too.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8000, show_default=True, help="Port to listen on.")
+@click.option("--name", default="sim", show_default=True, help="Name that answers carry.")
+@click.option("--load-seconds", default=0.0, show_default=True, help="Seconds until /health is 200.")
+@click.option("--seed", default=0, show_default=True, help="Decides the words of answers.")
+@click.option("--prefill-tokens-per-second", default=8000.0, show_default=True, help="Prefill speed of one sequence.")
+@click.option("--decode-tokens-per-second", default=50.0, show_default=True, help="Decode speed of one sequence.")
+@click.option("--max-running", default=16, show_default=True, help="Sequences at a time; the others wait.")
+def engine(models: tuple[str, ...], adapters: tuple[str, ...], host: str, port: int, **options: Any) -> None:  # noqa: ANN401
+    """Serve one simulated engine: a vLLM without a model, for demonstrations and tests."""
+    import uvicorn
+
+    from aibrix_mw.engine.sim import EngineOptions, create_engine
+
+    try:
+        simulated = EngineOptions(models=models, adapters=adapters, **options)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    click.echo(f"simulated engine {simulated.name} serves {', '.join(models)} on http://{host}:{port}")
+    uvicorn.run(create_engine(simulated), host=host, port=port, log_level="warning", server_header=False)
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=PATH)
+def validate(files: tuple[Path, ...]) -> None:
+    """Check settings, pod manifests and config annotations; one line a fault, exit 1 when there is any."""
+    from aibrix_mw.validation import validate_file
+
+    faulty = False
+    for file in files:
+        report = validate_file(file)
+        for warning in report.warnings:
+            click.echo(f"warning: {file}: {warning}")
+        for fault in report.faults:
+            click.echo(f"error: {file}: {fault}", err=True)
+        if not report.faults:
+            click.echo(f"{file}: {report.kind}, valid")
+        faulty = faulty or bool(report.faults)
+    sys.exit(1 if faulty else 0)

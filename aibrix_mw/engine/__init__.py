@@ -1,0 +1,1 @@
+"""A simulated engine for demonstrations and tests."""

@@ -1,0 +1,271 @@
+"""The error tree.
+
+    ConfigurationError              a file, variable or annotation is wrong: every fault with its path
+    GatewayError                    a request ends here with an answer of our own (contract: refusals)
+    ├── PathNotFound 404, MethodNotAllowed 405
+    ├── InvalidRequest 400          ├── RequestTooLarge 413, UnsupportedEncoding 415
+    ├── UnknownModel 404
+    ├── NoReadyPods 503
+    ├── RoutingError 400            ├── UnknownStrategy, InvalidExternalFilter; FilterMatchesNone 503
+    ├── UnsupportedValue 400
+    ├── Unavailable 503             ├── Draining
+    └── UpstreamError 502           ├── UpstreamTimeout 504
+
+A GatewayError never leaves the middleware that raised it, except an UpstreamError before the first byte: that one
+travels to the routing middleware, which may try another pod.
+"""
+
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any, ClassVar
+from urllib.parse import quote
+
+import msgspec
+
+from aibrix_mw.paths import is_anthropic, route_path
+
+Headers = Sequence[tuple[bytes, bytes]]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_TYPE_BY_STATUS = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "invalid_request_error",
+    405: "invalid_request_error",
+    413: "invalid_request_error",
+    415: "invalid_request_error",
+    429: "rate_limit_error",
+    431: "invalid_request_error",
+    503: "overloaded_error",
+}
+_REFLECTED_BYTES = 256
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """One thing that is wrong in a configuration: where, and why."""
+
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+class ConfigurationError(Exception):
+    """A configuration cannot be used. `faults` names all that is wrong, each with path and reason."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("; ".join(map(str, faults)))
+        self.faults = list(faults)
+
+
+def reflect(text: str) -> bytes:
+    """Client text as a safe header value: visible ASCII, the rest percent-encoded, at most 256 bytes."""
+    if text.isascii() and text.isprintable() and " " not in text:
+        return text.encode()[:_REFLECTED_BYTES]
+    return quote(text, safe="!#$&'()*+,/:;=?@[]~").encode()[:_REFLECTED_BYTES]
+
+
+def error_type(status: int) -> str:
+    """OpenAI's `type` for an answer with this status."""
+    return _TYPE_BY_STATUS.get(status, "api_error")
+
+
+def error_body(path: str, status: int, message: str, code: str, param: str | None = None) -> bytes:
+    """JSON error in the shape of the API that the path belongs to."""
+    kind = error_type(status)
+    if is_anthropic(path):
+        return msgspec.json.encode({"type": "error", "error": {"type": kind, "message": message}})
+    error = {"message": message, "type": kind, "code": code}
+    return msgspec.json.encode({"error": error if param is None else error | {"param": param}})
+
+
+class GatewayError(Exception):
+    """An answer of the gateway's own: status, OpenAI error body, headers, and the outcome that is counted."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+    outcome: ClassVar[str] = "internal_error"
+    headers: Headers = ()
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+
+    async def respond(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request with this error; an ASGI application."""
+        body = error_body(route_path(scope), self.status, self.message, self.code, self.param)
+        length = str(len(body)).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", length), *self.headers]
+        start: dict[str, Any] = {"type": "http.response.start", "status": self.status, "headers": headers}
+        await send(start)
+        await send({"type": "http.response.body", "body": body})
+
+
+class PathNotFound(GatewayError):
+    """No such path here; engines' other paths are not for clients."""
+
+    status = 404
+    code = "not_found"
+    outcome = "not_found"
+
+
+class MethodNotAllowed(GatewayError):
+    """The path exists, with another method."""
+
+    status = 405
+    code = "method_not_allowed"
+    outcome = "not_found"
+
+    def __init__(self, message: str, allow: str) -> None:
+        super().__init__(message)
+        self.headers = ((b"allow", allow.encode()),)
+
+
+class InvalidRequest(GatewayError):
+    """The body cannot be understood as far as the gateway must understand it."""
+
+    status = 400
+    code = "invalid_request"
+    outcome = "bad_request"
+    headers = ((b"x-error-request-body-processing", b"true"),)
+
+
+class RequestTooLarge(InvalidRequest):
+    """The body is over `limits.max_body_bytes`."""
+
+    status = 413
+    code = "request_too_large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the body is larger than {limit} bytes")
+
+
+class UnsupportedEncoding(InvalidRequest):
+    """The body is compressed."""
+
+    status = 415
+    code = "unsupported_encoding"
+
+
+class UnsupportedValue(InvalidRequest):
+    """A value that this deployment cannot serve."""
+
+    code = "unsupported_value"
+
+
+class UnknownModel(GatewayError):
+    """No pod, alias or setting names this model."""
+
+    status = 404
+    code = "model_not_found"
+    outcome = "unknown_model"
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"model {model} does not exist", param="model")
+        self.headers = ((b"x-error-no-model-backends", reflect(model)),)
+
+
+class NoReadyPods(GatewayError):
+    """The model is known, and no pod can take a request now."""
+
+    status = 503
+    code = "service_unavailable"
+    outcome = "no_ready_pods"
+    headers = ((b"x-error-no-model-backends", b"true"), (b"retry-after", b"5"))
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"no ready pods for model {model}")
+
+
+class RoutingError(GatewayError):
+    """The request asks for a routing that does not exist."""
+
+    status = 400
+    code = "invalid_routing_strategy"
+    outcome = "routing_error"
+    headers = ((b"x-error-routing", b"true"),)
+
+
+class UnknownStrategy(RoutingError):
+    """Not a strategy of the table, nor a list of such; `reason` is for the operator."""
+
+    def __init__(self, spec: str, reason: str = "is not a strategy") -> None:
+        super().__init__(f"incorrect routing strategy {spec}")
+        self.reason = reason
+
+
+class InvalidExternalFilter(RoutingError):
+    """The `external-filter` header is not a label selector."""
+
+    code = "invalid_external_filter"
+
+
+class FilterMatchesNone(RoutingError):
+    """The `external-filter` header leaves no pod."""
+
+    status = 503
+    code = "service_unavailable"
+    outcome = "no_ready_pods"
+
+
+class Unavailable(GatewayError):
+    """The gateway itself cannot take the request now."""
+
+    status = 503
+    code = "service_unavailable"
+    outcome = "overloaded"
+    headers: Headers = ((b"retry-after", b"2"),)
+
+
+class Draining(Unavailable):
+    """The gateway is shutting down and takes no new request."""
+
+    outcome = "draining"
+    headers = ((b"retry-after", b"1"), (b"connection", b"close"))
+
+    def __init__(self) -> None:
+        super().__init__("the gateway is shutting down")
+
+
+class UpstreamError(GatewayError):
+    """An attempt on a pod failed before the first byte of an answer.
+
+    `reason` is `connect`, `reset`, `malformed`, `status_502`, `status_503` or `timeout`; the message names no address.
+    """
+
+    status = 502
+    code = "upstream_error"
+    outcome = "upstream_error"
+    headers = ((b"x-error-upstream", b"true"),)
+    repeatable: ClassVar[bool] = True
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    def discard(self) -> None:
+        """Let go of what the attempt still holds, because another one follows."""
+
+
+class UpstreamTimeout(UpstreamError):
+    """A timer ran out: `timer` is its name in the settings."""
+
+    status = 504
+    code = "upstream_timeout"
+    outcome = "upstream_timeout"
+    repeatable = False
+
+    def __init__(self, timer: str) -> None:
+        super().__init__(f"the engine did not answer in time: {timer}", "timeout")
+        self.timer = timer
+
+
+class ConnectTimeout(UpstreamError):
+    """No connection within `upstream.connect_timeout`: like a refused one, another pod may do better."""
+
+    def __init__(self) -> None:
+        super().__init__("the engine cannot be reached: connect_timeout", "connect")

@@ -1,0 +1,115 @@
+"""Which headers cross the gateway, and which end at it."""
+
+import ipaddress
+from collections.abc import Iterable
+
+from starlette.types import Scope
+
+from aibrix_mw.errors import Headers
+
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+_OURS = frozenset(
+    {
+        b"routing-strategy",
+        b"target-pod",
+        b"target-pod-ip",
+        b"prefill-target-pod",
+        b"prefill-target-pod-ip",
+        b"x-aibrix-config-profile",
+        b"x-ratelimit-limit-requests",
+        b"x-ratelimit-remaining-requests",
+        b"x-ratelimit-reset-requests",
+        b"x-request-id",
+        b"x-session-id",
+    }
+)
+_NOT_TO_ENGINE = (
+    HOP_BY_HOP
+    | _OURS
+    | {
+        b"config-profile",
+        b"content-length",
+        b"expect",
+        b"external-filter",
+        b"forwarded",
+        b"host",
+        b"x-aibrix-session-key",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-proto",
+        b"x-real-ip",
+    }
+)
+_NOT_TO_CLIENT = HOP_BY_HOP | _OURS
+
+
+def _named_by_connection(headers: Headers) -> frozenset[bytes]:
+    """Header names that `Connection` declares to be for this hop only."""
+    values = [value for name, value in headers if name == b"connection"]
+    return frozenset(name.strip().lower() for value in values for name in value.split(b","))
+
+
+def _without_named(kept: list[tuple[bytes, bytes]], headers: Headers) -> list[tuple[bytes, bytes]]:
+    named = _named_by_connection(headers)
+    return [header for header in kept if header[0] not in named]
+
+
+def to_client(headers: Headers) -> list[tuple[bytes, bytes]]:
+    """An engine's end-to-end headers, in order; those that only the gateway may set are left out."""
+    kept = [header for header in headers if header[0] not in _NOT_TO_CLIENT]
+    return kept if len(kept) == len(headers) else _without_named(kept, headers)
+
+
+class Forwarder:
+    """Makes the headers that an engine gets from those that the client sent.
+
+    `trusted_proxies` are addresses or networks of peers whose `x-forwarded-*` are believed: they are appended to
+    instead of replaced.
+    """
+
+    def __init__(self, trusted_proxies: Iterable[str] = ()) -> None:
+        self._trusted = [ipaddress.ip_network(network, strict=False) for network in trusted_proxies]
+
+    def to_engine(
+        self, scope: Scope, headers: dict[bytes, bytes], request_id: bytes | None
+    ) -> list[tuple[bytes, bytes]]:
+        """End-to-end headers in the client's order, then the request id and where the request came from."""
+        kept = [header for header in scope["headers"] if header[0] not in _NOT_TO_ENGINE]
+        if b"connection" in headers:
+            kept = _without_named(kept, scope["headers"])
+        if request_id is not None:
+            kept.append((b"x-request-id", request_id))
+        kept += self._forwarded(scope, headers)
+        return kept
+
+    def _forwarded(self, scope: Scope, headers: dict[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+        client = scope.get("client")
+        peer = client[0] if client else "unknown"
+        origin = peer.encode()
+        protocol = scope.get("scheme", "http").encode()
+        host = headers.get(b"host", b"")
+        if self._trusted and self._trusts(peer):
+            before = headers.get(b"x-forwarded-for")
+            origin = origin if before is None else before + b", " + origin
+            protocol = headers.get(b"x-forwarded-proto", protocol)
+            host = headers.get(b"x-forwarded-host", host)
+        return [(b"x-forwarded-for", origin), (b"x-forwarded-proto", protocol), (b"x-forwarded-host", host)]
+
+    def _trusts(self, peer: str) -> bool:
+        try:
+            address = ipaddress.ip_address(peer)
+        except ValueError:
+            return False
+        return any(address in network for network in self._trusted)

@@ -1,0 +1,100 @@
+"""PlanMiddleware: how the request is to be routed, found out before anything is counted or sent."""
+
+from collections.abc import Collection, Iterable
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from aibrix_mw.errors import GatewayError, InvalidExternalFilter, UnsupportedValue
+from aibrix_mw.paths import INFERENCE_PATHS, InferenceRoutes
+from aibrix_mw.pods.candidates import candidates
+from aibrix_mw.pods.registry import PodRegistry
+from aibrix_mw.pods.selector import Selector
+from aibrix_mw.profiles import BUILT_IN, ConfigProfile, ModelConfig
+from aibrix_mw.request import InferenceRequest
+from aibrix_mw.scope import PLAN, PROFILE, REQUEST, Plan, headers_of, refuse
+from aibrix_mw.strategies.catalogue import Catalogue
+
+ROUTING_HEADERS = ("config-profile", "routing-strategy", "external-filter")
+_SESSION = "session-affinity"
+
+
+class PlanMiddleware:
+    """Fills the slot PLAN: strategy, pod filter, and whether the answer names the target.
+
+    Refuses unknown strategies, filters that are none, and requests that no pod can take, so that they cost nothing of
+    any limit inside. Of the routing headers only those in `client_headers` count.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        registry: PodRegistry,
+        catalogue: Catalogue | None = None,
+        default_strategy: str = "least-request",
+        client_headers: Collection[str] = ROUTING_HEADERS,
+        expose_target: bool = True,
+        paths: Iterable[str] = INFERENCE_PATHS,
+    ) -> None:
+        self.app = app
+        self.registry = registry
+        self.catalogue = catalogue or Catalogue()
+        self.default_strategy = default_strategy
+        self.may_choose_strategy = "routing-strategy" in client_headers
+        self.may_filter = "external-filter" in client_headers
+        self.expose_target = expose_target
+        self.routes = InferenceRoutes(paths)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Make the plan, then run the inner application."""
+        if not self.routes.match(scope):
+            await self.app(scope, receive, send)
+            return
+        request = REQUEST.require(scope)
+        try:
+            plan = self._plan(request, PROFILE.require(scope), headers_of(scope))
+        except GatewayError as error:
+            await refuse(error, scope, receive, send)
+            return
+        PLAN.put(scope, plan)
+        await self.app(scope, receive, send)
+
+    def _plan(self, request: InferenceRequest, profile: ConfigProfile, headers: dict[bytes, bytes]) -> Plan:
+        served = self.registry.find(request.requested_model)
+        config = served.config if served is not None else BUILT_IN
+        obey_client = not config.authoritative_routing_policy
+        name, source = self._strategy_name(config, profile, headers if obey_client else {})
+        strategy = self.catalogue.get(name, profile.routing_config, trusted=source != "header")
+        selector = self._selector(headers) if obey_client and self.may_filter else None
+        pods = candidates(self.registry, request, selector)
+        if request.fields.previous_response_id and request.path == "/v1/responses" and len(pods) > 1:
+            name, source = _SESSION, "responses"
+            strategy = self.catalogue.get(name)
+            if b"x-session-id" not in headers:
+                raise UnsupportedValue(
+                    "previous_response_id needs x-session-id: the response is kept by one of several pods",
+                    param="previous_response_id",
+                )
+        return Plan(strategy, name, source, selector, hide_target=not (self.expose_target and obey_client))
+
+    def _strategy_name(
+        self, config: ModelConfig, profile: ConfigProfile, headers: dict[bytes, bytes]
+    ) -> tuple[str, str]:
+        """Locked, then the client's, then the profile's, then the gateway's; with the word for where it is from."""
+        if config.locked_routing_strategy:
+            return config.locked_routing_strategy, "locked"
+        wanted = headers.get(b"routing-strategy", b"").strip() if self.may_choose_strategy else b""
+        if wanted:
+            return wanted.decode("latin-1"), "header"
+        if profile.routing_strategy:
+            return profile.routing_strategy, "profile"
+        return self.default_strategy, "default"
+
+    def _selector(self, headers: dict[bytes, bytes]) -> Selector | None:
+        text = headers.get(b"external-filter", b"").strip()
+        if not text:
+            return None
+        try:
+            return Selector(text.decode("latin-1"))
+        except ValueError as error:
+            raise InvalidExternalFilter(f"external-filter: {error}") from None

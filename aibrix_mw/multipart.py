@@ -1,0 +1,91 @@
+"""The one field of a multipart form that the gateway needs: `model`."""
+
+from python_multipart import MultipartParser
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import parse_options_header
+
+from aibrix_mw.errors import InvalidRequest
+
+_LONGEST_NAME_BYTES = 4096
+
+
+def boundary_of(content_type: bytes) -> bytes | None:
+    """The boundary of a multipart form, None for any other content type. InvalidRequest when a form has none."""
+    if not content_type.lower().startswith(b"multipart/form-data"):
+        return None
+    _, options = parse_options_header(content_type)
+    boundary = options.get(b"boundary")
+    if not boundary:
+        raise InvalidRequest("the multipart content-type names no boundary")
+    return boundary
+
+
+class FormModel:
+    """Looks for the field `model` in a form that arrives in chunks; `model` is None until its part is complete."""
+
+    def __init__(self, boundary: bytes) -> None:
+        self.model: str | None = None
+        self._fed = 0
+        self._value = b""
+        self._span = (0, 0)
+        self._header = b""
+        self._header_value = b""
+        self._wanted = False
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._begin_part,
+                "on_header_field": self._add_header_name,
+                "on_header_value": self._add_header_value,
+                "on_header_end": self._end_header,
+                "on_part_data": self._add_data,
+                "on_part_end": self._end_part,
+            },
+        )
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes of the form; InvalidRequest when they are none."""
+        try:
+            self._parser.write(chunk)
+        except FormParserError as error:
+            raise InvalidRequest(f"the body is not a valid form: {error}") from None
+        self._fed += len(chunk)
+
+    def renamed(self, body: bytes | bytearray, model: str) -> bytes:
+        """The form with another value in the field `model`, all other bytes as they came."""
+        start, end = self._span
+        return b"".join((body[:start], model.encode(), body[end:]))
+
+    def _begin_part(self) -> None:
+        self._wanted = False
+
+    def _add_header_name(self, data: bytes, start: int, end: int) -> None:
+        self._header += data[start:end]
+
+    def _add_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._header_value += data[start:end]
+
+    def _end_header(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            _, options = parse_options_header(self._header_value)
+            self._wanted = self.model is None and options.get(b"name") == b"model" and b"filename" not in options
+            self._value = b""
+        self._header = self._header_value = b""
+
+    def _add_data(self, data: bytes, start: int, end: int) -> None:
+        if not self._wanted:
+            return
+        if not self._value:
+            self._span = (self._fed + start, self._fed + start)
+        self._value += data[start:end]
+        self._span = (self._span[0], self._span[0] + len(self._value))
+        if len(self._value) > _LONGEST_NAME_BYTES:
+            raise InvalidRequest("model: too long a name", param="model")
+
+    def _end_part(self) -> None:
+        if not self._wanted:
+            return
+        try:
+            self.model = self._value.decode()
+        except UnicodeDecodeError:
+            raise InvalidRequest("model: not UTF-8", param="model") from None

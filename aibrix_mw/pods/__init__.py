@@ -1,0 +1,1 @@
+"""Who serves what: pods, the registry of them, and how they are found."""

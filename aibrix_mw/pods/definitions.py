@@ -1,0 +1,30 @@
+"""The models that the settings name: their configuration, aliases and endpoints."""
+
+from collections.abc import Mapping
+
+from aibrix_mw.errors import ConfigurationError, Fault
+from aibrix_mw.pods.pod import PodInfo
+from aibrix_mw.pods.registry import ModelDefinition, PodRegistry
+from aibrix_mw.pods.static import endpoint_pods
+from aibrix_mw.profiles import parse_config
+from aibrix_mw.settings import ModelSettings
+
+_SOURCE = "settings"
+
+
+def define_models(registry: PodRegistry, models: Mapping[str, ModelSettings]) -> None:
+    """Make these the registry's defined models and endpoints. ConfigurationError, with every fault, changes nothing."""
+    faults: list[Fault] = []
+    definitions: dict[str, ModelDefinition] = {}
+    pods: list[PodInfo] = []
+    for name, model in models.items():
+        try:
+            config = parse_config(model.config)[0] if model.config is not None else None
+            definitions[name] = ModelDefinition(config=config, aliases=tuple(model.aliases))
+            pods += endpoint_pods(name, model.endpoints, engine=model.engine)
+        except ConfigurationError as error:
+            faults += [Fault(f"models.{name}: {fault.path}", fault.reason) for fault in error.faults]
+    if faults:
+        raise ConfigurationError(faults)
+    registry.define(definitions)
+    registry.replace(_SOURCE, pods)

@@ -1,0 +1,213 @@
+"""Who is there: models, the names they answer to, and their pods.
+
+Readers look up an immutable `Served` by name; only discovery and the settings file write. A pod keeps its object as
+long as its uid lives, whichever way its description changes.
+"""
+
+import logging
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
+
+from aibrix_mw.errors import Fault
+from aibrix_mw.pods.model import NOTHING, ModelDefinition, ModelState, Served
+from aibrix_mw.pods.pod import Pod, PodInfo
+
+__all__ = ["ModelDefinition", "PodRegistry", "Served"]
+
+logger = logging.getLogger("aibrix_mw")
+
+
+class PodRegistry:
+    """Pods by the names that clients write.
+
+    `remember` is how many seconds a model whose last pod left stays known (answered 503 instead of 404).
+    """
+
+    def __init__(self, *, remember: float = 600.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self.remember = remember
+        self.clock = clock
+        self.invalid_configs: Counter[str] = Counter()
+        self._models: dict[str, ModelState] = {}
+        self._served: dict[str, Served] = {}
+        self._pods: dict[str, Pod] = {}
+        self._uids: dict[str, set[str]] = defaultdict(set)
+        self._waiting: dict[str, set[str]] = defaultdict(set)
+        self._reported: dict[str, set[str]] = defaultdict(set)
+
+    # --- reading
+
+    def find(self, name: str) -> Served | None:
+        """What the name stands for, or None when no model, adapter or alias has it."""
+        served = self._served.get(name)
+        if served is None or served.pods or self._is_remembered(served.model):
+            return served
+        return None
+
+    def serving(self, name: str) -> tuple[Pod, ...]:
+        """The routable pods behind a name; empty when there are none."""
+        served = self._served.get(name)
+        return served.pods if served is not None else NOTHING
+
+    def models(self) -> dict[str, tuple[Pod, ...]]:
+        """Every known model with all of its pods, routable or not."""
+        return {name: tuple(m.members.values()) for name, m in self._models.items() if self._is_remembered(name)}
+
+    def names(self) -> dict[str, Served]:
+        """Every name that has routable pods, with what it stands for."""
+        return {name: served for name, served in self._served.items() if served.pods}
+
+    def faults(self) -> list[Fault]:
+        """What is wrong with the models' configuration now."""
+        return [fault for model in self._models.values() for fault in model.config_faults]
+
+    def _is_remembered(self, model: str) -> bool:
+        known = self._models[model]
+        if known.members or known.definition is not None or known.left is None:
+            return True
+        return self.clock() - known.left <= self.remember
+
+    # --- writing
+
+    def define(self, definitions: Mapping[str, ModelDefinition]) -> None:
+        """Take over the settings' models, in place of those defined before."""
+        changed = {name for name, model in self._models.items() if model.definition is not None} | definitions.keys()
+        for name in changed:
+            self._model(name).definition = definitions.get(name)
+        self._refresh_all(changed)
+
+    def replace(self, source: str, infos: Iterable[PodInfo]) -> None:
+        """Make these the pods of one source of discovery; those it had before and no longer has are gone."""
+        wanted = {info.uid: info for info in infos}
+        touched: set[str] = set()
+        for uid in self._uids[source] - wanted.keys():
+            touched |= self._remove(source, uid)
+        for info in wanted.values():
+            touched |= self._put(source, info)
+        self._refresh_all(touched)
+
+    def put(self, source: str, info: PodInfo) -> None:
+        """Add a pod, or describe a known one anew."""
+        self._refresh_all(self._put(source, info))
+
+    def remove(self, source: str, uid: str) -> None:
+        """Forget a pod, unless another source has it too; requests in flight on it are left alone."""
+        self._refresh_all(self._remove(source, uid))
+
+    def _put(self, source: str, info: PodInfo) -> set[str]:
+        """Take over one pod; returns the models that it touches."""
+        self._uids[source].add(info.uid)
+        pod = self._pods.get(info.uid)
+        if pod is not None and pod.info == info:
+            return set()
+        before = info.model
+        if pod is None:
+            pod = self._pods[info.uid] = Pod(info)
+        else:
+            before = pod.info.model
+            pod.describe(info)
+        if before != info.model:
+            del self._models[before].members[info.uid]
+        self._model(info.model).members[info.uid] = pod
+        return {before, info.model}
+
+    def _remove(self, source: str, uid: str) -> set[str]:
+        if uid not in self._uids[source]:
+            return set()
+        self._uids[source].remove(uid)
+        if any(uid in uids for uids in self._uids.values()):
+            return set()
+        model = self._pods.pop(uid).info.model
+        del self._models[model].members[uid]
+        self._reported.pop(uid, None)
+        return {model}
+
+    def _model(self, name: str) -> ModelState:
+        if name not in self._models:
+            self._forget_stale()
+            self._models[name] = ModelState()
+        return self._models[name]
+
+    def _forget_stale(self) -> None:
+        for name in [name for name in self._models if not self._is_remembered(name)]:
+            self._reported.pop(name, None)
+            for alias in self._models.pop(name).names:
+                del self._served[alias]
+
+    def _refresh_all(self, models: set[str]) -> None:
+        """Compute anew what the models' names stand for, and let others have the names that came free."""
+        free: set[str] = set()
+        for name in sorted(models & self._models.keys()):
+            free |= self._refresh(name)
+        waiting = {model for name in free for model in self._waiting.pop(name, ())}
+        for name in sorted(waiting & self._models.keys()):
+            self._refresh(name)
+
+    def _refresh(self, name: str) -> set[str]:
+        """Compute one model's names anew; returns those that another model may have now."""
+        model = self._models[name]
+        model.left = None if model.members else (self.clock() if model.left is None else model.left)
+        pods = model.routable()
+        self._choose_config(name, model, pods)
+        fresh = {name: Served(name, pods, model.config)}
+        for adapter in {adapter for pod in model.members.values() for adapter in pod.info.adapters}:
+            fresh.setdefault(adapter, Served(name, tuple(p for p in pods if adapter in p.info.adapters), model.config))
+        for alias in model.definition.aliases if model.definition else ():
+            fresh.setdefault(alias, Served(name, pods, model.config, rewrite=True))
+        if not model.members:
+            # as the model itself, its adapters are remembered when the last pod has left
+            for adapter in [known for known in model.names if not self._served[known].rewrite]:
+                fresh.setdefault(adapter, Served(name, NOTHING, model.config))
+        return self._publish(name, model, fresh)
+
+    def _publish(self, name: str, model: ModelState, fresh: dict[str, Served]) -> set[str]:
+        """Replace the model's names; returns those that it gave up, or that have no pod now.
+
+        A model's own name wins over another's alias or adapter; between those, the first one that has pods stays.
+        """
+        gone = model.names - fresh.keys()
+        for alias in gone:
+            del self._served[alias]
+        model.names = set()
+        for alias, served in fresh.items():
+            if self._claim(alias, name, served):
+                model.names.add(alias)
+                self._served[alias] = served
+        return gone | {alias for alias in model.names if not self._served[alias].pods}
+
+    def _claim(self, alias: str, name: str, served: Served) -> bool:
+        """Whether the model gets the name; the one that does not waits for it."""
+        holder = self._served.get(alias)
+        if holder is None or holder.model == name:
+            return True
+        if alias == name or (served.pods and not holder.pods and not self._is_own_name(alias)):
+            self._models[holder.model].names.discard(alias)
+            self._waiting[alias].add(holder.model)
+            return True
+        self._waiting[alias].add(name)
+        self._report(name, Fault(alias, f"is a name of model {holder.model}; model {name} does not get it"))
+        return False
+
+    def _is_own_name(self, alias: str) -> bool:
+        """Whether a model of that name is there; one that is only remembered does not keep its name from others."""
+        model = self._models.get(alias)
+        return model is not None and (bool(model.members) or model.definition is not None)
+
+    def _choose_config(self, name: str, model: ModelState, routable: tuple[Pod, ...]) -> None:
+        invalid = 0
+        for pod, faults, warnings in model.choose_config(name, routable):
+            for warning in warnings:
+                self._report(pod.uid, warning)
+            # an annotation counts once, however much is wrong in it
+            invalid += any([self._report(pod.uid, fault) for fault in faults])  # noqa: C419 each is to be reported
+        if invalid:
+            self.invalid_configs[name] += invalid
+
+    def _report(self, key: str, fault: Fault) -> bool:
+        """Log a fault the first time it is seen."""
+        text = str(fault)
+        if text in self._reported[key]:
+            return False
+        self._reported[key].add(text)
+        logger.warning("%s", text)
+        return True

@@ -1,0 +1,218 @@
+"""The inner end of the stack: send the request to its target, stream the answer back."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import Any
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from aibrix_mw.client import ClientLeft, Presence
+from aibrix_mw.errors import GatewayError, MethodNotAllowed, PathNotFound, RequestTooLarge, UpstreamError, error_body
+from aibrix_mw.headers import Forwarder, to_client
+from aibrix_mw.outcome import Outcome
+from aibrix_mw.paths import INFERENCE_PATHS, is_anthropic, route_path
+from aibrix_mw.request import InferenceRequest
+from aibrix_mw.scope import ATTEMPT, CLIENT_LEFT, OUTCOME, PROFILE, REQUEST, REQUEST_ID, TARGET, headers_of, refuse
+from aibrix_mw.upstream.base import Answer, EngineRequest, Timers, Upstream
+
+_UNAVAILABLE = frozenset({502, 503})
+
+
+class Timeouts(msgspec.Struct, frozen=True):
+    """Seconds; the keys of `upstream` in the settings, which a profile's `timeouts` may replace."""
+
+    connect_timeout: float = 1.0
+    first_byte_timeout: float = 300.0
+    response_timeout: float = 600.0
+    idle_timeout: float = 300.0
+
+
+class EngineUnavailable(UpstreamError):
+    """An engine answered 502 or 503: another pod may do better; where none is tried, this answer is passed on."""
+
+    def __init__(self, answer: Answer, pass_on: Callable[[Scope, Send], Awaitable[None]]) -> None:
+        super().__init__(f"the engine answered {answer.status}", f"status_{answer.status}")
+        self._answer = answer
+        self._pass_on = pass_on
+
+    async def respond(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on the engine's own answer."""
+        with Presence(scope, receive) as presence:
+            presence.listen()
+            await self._pass_on(scope, send)
+        if presence.left:
+            OUTCOME.put(scope, CLIENT_LEFT)
+
+    def discard(self) -> None:
+        """Drop the engine's answer."""
+        self._answer.close()
+
+
+class Proxy:
+    """Forwards a request to the pod in the slot TARGET.
+
+    The answer's head is held until the first byte of its body, so that until then another pod can be tried: such
+    failures are raised as UpstreamError. `max_body_bytes` bounds bodies that are streamed through.
+    """
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        *,
+        forwarder: Forwarder | None = None,
+        timeouts: Timeouts | None = None,
+        max_body_bytes: int = 67_108_864,
+        paths: Iterable[str] = INFERENCE_PATHS,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.upstream = upstream
+        self.forwarder = forwarder or Forwarder()
+        self.timeouts = timeouts or Timeouts()
+        self.max_body_bytes = max_body_bytes
+        self.targets = {path: path.encode() for path in paths}
+        self.clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Forward, or answer 404 or 405."""
+        if scope["type"] != "http":
+            await _decline(scope, send)
+            return
+        path = route_path(scope)
+        if path not in self.targets:
+            await refuse(PathNotFound(f"no such path: {path}"), scope, receive, send)
+        elif scope["method"] != "POST":
+            await refuse(MethodNotAllowed(f"{path} takes POST", "POST"), scope, receive, send)
+        else:
+            await self._forward(scope, receive, send)
+
+    async def _forward(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal: GatewayError | None = None
+        with Presence(scope, receive) as presence:
+            try:
+                await self._exchange(scope, receive, send, presence)
+            except ClientLeft:
+                presence.left = True
+            except RequestTooLarge as error:
+                refusal = error
+        if presence.left:
+            OUTCOME.put(scope, CLIENT_LEFT)
+        elif refusal is not None:
+            await refuse(refusal, scope, receive, send)
+
+    async def _exchange(self, scope: Scope, receive: Receive, send: Send, presence: Presence) -> None:
+        request = REQUEST.require(scope)
+        if not request.more:
+            presence.listen()
+        rest = self._rest(request, receive, presence) if request.more else None
+        sent = self.clock()
+        answer = await self.upstream.send(self._engine_request(scope, request, rest), self._timers(scope, request))
+        relay = Relay(answer, request, sent, self.clock)
+        try:
+            await relay.wait()
+            if answer.status in _UNAVAILABLE:
+                raise EngineUnavailable(answer, relay.run)
+            await relay.run(scope, send)
+        except EngineUnavailable:
+            raise
+        except BaseException:
+            answer.close()
+            raise
+
+    def _engine_request(
+        self, scope: Scope, request: InferenceRequest, rest: AsyncIterator[bytes] | None
+    ) -> EngineRequest:
+        pod = TARGET.require(scope).pod
+        target = self.targets[request.path]
+        if scope["query_string"]:
+            target = b"%b?%b" % (target, scope["query_string"])
+        headers = self.forwarder.to_engine(scope, headers_of(scope), REQUEST_ID.get(scope))
+        reuse = rest is None and request.repeatable
+        return EngineRequest(pod.address, pod.host_header, target, headers, request.body, rest, request.length, reuse)
+
+    def _timers(self, scope: Scope, request: InferenceRequest) -> Timers:
+        timeouts = self.timeouts
+        profile = PROFILE.get(scope)
+        if profile is not None and profile.timeouts:
+            known = {key: value for key, value in profile.timeouts.items() if key in Timeouts.__struct_fields__}
+            timeouts = msgspec.structs.replace(timeouts, **known)
+        attempt = ATTEMPT.get(scope)
+        started = attempt.started if attempt is not None else asyncio.get_running_loop().time()
+        timer = "first_byte_timeout" if request.stream else "response_timeout"
+        until = started + (timeouts.first_byte_timeout if request.stream else timeouts.response_timeout)
+        return Timers(until, timer, not request.stream, timeouts.connect_timeout, timeouts.idle_timeout)
+
+    async def _rest(self, request: InferenceRequest, receive: Receive, presence: Presence) -> AsyncIterator[bytes]:
+        """What follows the part of the body that was read already, which `receive` yields again first."""
+        await receive()
+        total = len(request.body)
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientLeft
+            chunk: bytes = message.get("body", b"")
+            more = message.get("more_body", False)
+            total += len(chunk)
+            if total > self.max_body_bytes:
+                raise RequestTooLarge(self.max_body_bytes)
+            yield chunk
+        presence.listen()
+
+
+class Relay:
+    """One answer on its way from an engine to a client."""
+
+    def __init__(self, answer: Answer, request: InferenceRequest, sent: float, clock: Callable[[], float]) -> None:
+        self.answer = answer
+        self.path = request.path
+        self.sent = sent
+        self.clock = clock
+        self.first_byte = 0.0
+        self._chunk = b""
+
+    async def wait(self) -> None:
+        """Wait for the first byte of the body; until then nothing has gone to the client."""
+        self._chunk = await self.answer.read()
+        self.first_byte = self.clock()
+
+    async def run(self, scope: Scope, send: Send) -> None:
+        """Stream the answer. What fails from here on ends it short: the client sees that something is missing."""
+        answer = self.answer
+        headers = to_client(answer.headers)
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        try:
+            while not answer.ended:
+                await send({"type": "http.response.body", "body": self._chunk, "more_body": True})
+                self._chunk = await answer.read()
+        except UpstreamError as error:
+            self._record(scope, "stream_truncated")
+            await self._explain(error, headers, send)
+            return
+        finally:
+            answer.close()
+        self._record(scope, "engine_error" if answer.status >= 500 else "ok")
+        await send({"type": "http.response.body", "body": self._chunk})
+
+    def _record(self, scope: Scope, name: str) -> None:
+        status, now = self.answer.status, self.clock()
+        OUTCOME.put(scope, Outcome(name=name, status=status, sent=self.sent, first_byte=self.first_byte, last_byte=now))
+
+    async def _explain(self, error: UpstreamError, headers: list[tuple[bytes, bytes]], send: Send) -> None:
+        """Tell a reader of events what has happened; nothing can be added to any other body."""
+        fields = dict(headers)
+        is_events = fields.get(b"content-type", b"").startswith(b"text/event-stream")
+        if not is_events or b"content-length" in fields or b"content-encoding" in fields:
+            return
+        body = error_body(self.path, 502, error.message, "upstream_error")
+        event = b"event: error\ndata: " if is_anthropic(self.path) else b"data: "
+        line_break = b"" if self._chunk.endswith((b"\n\n", b"\r\n\r\n")) else b"\n\n"
+        message: dict[str, Any] = {"type": "http.response.body", "more_body": True}
+        await send(message | {"body": line_break + event + body + b"\n\n"})
+
+
+async def _decline(scope: Scope, send: Send) -> None:
+    """Close a WebSocket; there is nothing behind this for other scope types."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1000})

@@ -1,0 +1,176 @@
+"""An inference request: the body as it came, and the few fields of it that the gateway needs."""
+
+from collections.abc import Iterator, Mapping
+from re import compile as regex
+
+import msgspec
+
+from aibrix_mw.errors import InvalidRequest
+
+TRANSFER_FIELDS = ("kv_transfer_params", "disaggregated_params", "bootstrap_host", "bootstrap_port", "bootstrap_room")
+
+_STRUCTURE = regex(rb'"(?:[^"\\]|\\.)*"|[{}\[\]:,]')
+_PROBLEM = regex(r"(?P<reason>.*?)(?: - at `\$(?P<path>.*)`)?$")
+_MISSING = regex(r"required field `(?P<field>\w+)`")
+
+
+class RequestFields(msgspec.Struct, omit_defaults=True):
+    """What is decoded of a body; the rest is skipped, and whatever is Raw is the engine's to judge."""
+
+    model: str
+    stream: bool | None = None
+    tools: msgspec.Raw = msgspec.Raw()
+    messages: msgspec.Raw = msgspec.Raw()
+    prompt: msgspec.Raw = msgspec.Raw()
+    input: msgspec.Raw = msgspec.Raw()
+    max_tokens: msgspec.Raw = msgspec.Raw()
+    max_completion_tokens: msgspec.Raw = msgspec.Raw()
+    max_output_tokens: msgspec.Raw = msgspec.Raw()
+    previous_response_id: msgspec.Raw = msgspec.Raw()
+    kv_transfer_params: msgspec.Raw = msgspec.Raw()
+    disaggregated_params: msgspec.Raw = msgspec.Raw()
+    bootstrap_host: msgspec.Raw = msgspec.Raw()
+    bootstrap_port: msgspec.Raw = msgspec.Raw()
+    bootstrap_room: msgspec.Raw = msgspec.Raw()
+
+
+_decode = msgspec.json.Decoder(RequestFields).decode
+
+
+def parse_fields(body: bytes | bytearray) -> RequestFields:
+    """Decode what the gateway needs of a JSON body; InvalidRequest says what is wrong and where."""
+    try:
+        return _decode(body)
+    except msgspec.ValidationError as error:
+        raise _explain(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidRequest(f"the body is not valid JSON: {error}") from None
+
+
+def _explain(problem: str) -> InvalidRequest:
+    match = _PROBLEM.match(problem)
+    assert match is not None
+    missing = _MISSING.search(problem)
+    if missing:
+        return InvalidRequest(f"{missing['field']} is missing", param=missing["field"])
+    path = (match["path"] or "").lstrip(".")
+    return InvalidRequest(f"{path or 'the body'}: {match['reason']}", param=path or None)
+
+
+class InferenceRequest:
+    """One inference request; written once by the model middleware, read by everyone inside of it.
+
+    `requested_model` is what the client wrote; `model` is what serves it and what profiles, limits and metrics are
+    keyed by. `body` is what the engine gets, byte for byte; when `more` is true the rest still waits in `receive`,
+    `length` bytes in all if the client says so.
+    `repeatable` says whether another pod may be tried. `received` is when `body` was there, by `time.perf_counter`.
+    """
+
+    __slots__ = (
+        "_prompt",
+        "body",
+        "fields",
+        "headers",
+        "length",
+        "model",
+        "more",
+        "path",
+        "received",
+        "repeatable",
+        "requested_model",
+        "stream",
+        "user",
+    )
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        requested_model: str,
+        path: str = "/v1/chat/completions",
+        body: bytes | bytearray = b"",
+        fields: RequestFields | None = None,
+        headers: Mapping[bytes, bytes] | None = None,
+        user: str | None = None,
+        more: bool = False,
+        length: int | None = None,
+        repeatable: bool = True,
+        received: float = 0.0,
+    ) -> None:
+        self.model = model
+        self.requested_model = requested_model
+        self.path = path
+        self.body = body
+        self.fields = fields or RequestFields(requested_model)
+        self.stream = self.fields.stream is True
+        self.headers = headers or {}
+        self.user = user
+        self.more = more
+        self.length = length
+        self.repeatable = repeatable
+        self.received = received
+        self._prompt: bytes | None = None
+
+    def header(self, name: bytes) -> bytes | None:
+        """Value of a header; `name` in lower case."""
+        return self.headers.get(name)
+
+    @property
+    def prompt(self) -> bytes:
+        """The text that routing looks at: raw JSON of `tools`, then of `messages`, `prompt` or `input`."""
+        if self._prompt is None:
+            fields = self.fields
+            text = fields.messages or fields.prompt or fields.input
+            self._prompt = bytes(fields.tools) + bytes(text)
+        return self._prompt
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Estimated prompt tokens: a token per four bytes of the prompt, rounded up."""
+        return -(-len(self.prompt) // 4)
+
+    @property
+    def max_tokens(self) -> int | None:
+        """How many tokens the client allows at most; None when it does not say so in a whole number."""
+        fields = self.fields
+        for raw in (fields.max_tokens, fields.max_completion_tokens, fields.max_output_tokens):
+            if raw and raw != b"null":
+                text = bytes(raw)
+                return int(text) if text.isdigit() and len(text) < 19 else None
+        return None
+
+
+def top_level_values(body: bytes | bytearray) -> Iterator[tuple[str, int, int]]:
+    """Key, start and end of each value of a valid JSON object, so that one can be changed and no other byte."""
+    depth = 0
+    key: bytes | None = None
+    start = 0
+    for token in _STRUCTURE.finditer(body):
+        mark = token[0]
+        if mark in b"}]":
+            depth -= 1
+        if depth == 1 and mark == b":" and start == 0:
+            start = token.end()
+        elif key is not None and start and ((depth == 1 and mark == b",") or depth == 0):
+            yield msgspec.json.decode(key, type=str), *_trimmed(body, start, token.start())
+            key, start = None, 0
+        elif depth == 1 and key is None and mark[:1] == b'"':
+            key = mark
+        if mark in b"{[":
+            depth += 1
+
+
+def _trimmed(body: bytes | bytearray, start: int, end: int) -> tuple[int, int]:
+    value = body[start:end]
+    return start + len(value) - len(value.lstrip()), end - (len(value) - len(value.rstrip()))
+
+
+def replace_value(body: bytes | bytearray, key: str, value: bytes) -> bytes:
+    """The JSON object with every value of a top-level key replaced, all other bytes as they were."""
+    parts: list[bytes | bytearray] = []
+    at = 0
+    for name, start, end in top_level_values(body):
+        if name == key:
+            parts += [body[at:start], value]
+            at = end
+    return b"".join([*parts, body[at:]])

@@ -1,0 +1,64 @@
+"""What a routing strategy is."""
+
+from collections.abc import Sequence
+from math import isfinite
+from random import Random
+from typing import Any
+
+from aibrix_mw.outcome import Outcome
+from aibrix_mw.pods.pod import Pod, Target
+from aibrix_mw.request import InferenceRequest
+
+Pods = Sequence[Pod]
+
+
+class Strategy:
+    """Chooses the target of a request.
+
+    One instance serves one routingConfig for as long as the gateway runs. `pick` is synchronous on purpose: choice
+    and in-flight count happen in one turn of the event loop.
+    """
+
+    def __init__(self, rng: Random | None = None, options: dict[str, Any] | None = None) -> None:
+        self.rng = rng or Random()
+        self.options = options or {}
+
+    def pick(self, request: InferenceRequest, pods: Pods, /) -> Target:
+        """Choose among ready pods, of which there is at least one."""
+        raise NotImplementedError
+
+    def observe(self, request: InferenceRequest, target: Target, outcome: Outcome, /) -> None:
+        """Hear how a request that this strategy placed has ended."""
+
+
+class Scorer(Strategy):
+    """A strategy that compares pods by a number, so that it can stand in a weighted list."""
+
+    def scores(self, request: InferenceRequest, pods: Pods, /) -> Sequence[float | None]:
+        """One raw score a pod, lowest wins; None where the data is missing."""
+        raise NotImplementedError
+
+    def chosen(self, request: InferenceRequest, pod: Pod, /, fallback: str | None = None) -> Target:
+        """Note the choice, whoever made it, and turn it into a target."""
+        return Target(pod, fallback=fallback)
+
+    def pick(self, request: InferenceRequest, pods: Pods, /) -> Target:
+        """The pod with the lowest score; `least-request` decides where no pod has one."""
+        scores = self.scores(request, pods)
+        known = [(score, pod) for score, pod in zip(scores, pods, strict=True) if score is not None and isfinite(score)]
+        if not known:
+            return self.chosen(request, least_in_flight(pods, self.rng), fallback="no_data")
+        lowest = min(score for score, _ in known)
+        return self.chosen(request, any_of([pod for score, pod in known if score == lowest], self.rng))
+
+
+def any_of(pods: Pods, rng: Random) -> Pod:
+    """One of equally good pods, uniformly at random."""
+    return pods[0] if len(pods) == 1 else pods[int(rng.random() * len(pods))]
+
+
+def least_in_flight(pods: Pods, rng: Random) -> Pod:
+    """The pod with the fewest requests in flight; ties uniformly at random."""
+    counts = [pod.in_flight for pod in pods]
+    least = min(counts)
+    return any_of([pod for pod, count in zip(pods, counts, strict=True) if count == least], rng)

@@ -1,0 +1,379 @@
+"""One HTTP/1.1 connection to an engine, parsed by llhttp.
+
+A `Connection` hands what arrives to the `Exchange` that waits for it: no task, no queue and, with constant timeouts,
+no timer belongs to a request. Framing is strict: what is not unmistakably one well-formed answer is an error and ends
+the connection.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Protocol, cast
+
+import httptools
+
+from aibrix_mw.errors import UpstreamError, UpstreamTimeout
+from aibrix_mw.pods.pod import Address
+from aibrix_mw.upstream.base import Timers
+
+HIGH_WATER_BYTES = 65536
+_WITHOUT_BODY = frozenset({204, 304})
+
+
+class Pool(Protocol):
+    """What a connection needs of the client that it belongs to."""
+
+    max_header_bytes: int
+    max_headers: int
+
+    def keep(self, connection: "Connection") -> None:
+        """Put a connection back for the next request."""
+        ...
+
+    def forget(self, connection: "Connection") -> None:
+        """Hear that a connection has ended."""
+        ...
+
+
+class ClosedUnused(UpstreamError):
+    """The connection ended before any byte of an answer: a kept-alive one was probably closed already."""
+
+    def __init__(self) -> None:
+        super().__init__("the engine closed the connection", "reset")
+
+
+class Exchange:
+    """One request and its answer; an `Answer`."""
+
+    __slots__ = ("_chunks", "_connection", "_error", "_waiter", "complete", "headed", "headers", "size", "status")
+
+    def __init__(self, connection: "Connection") -> None:
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.headed = False
+        self.complete = False
+        self.size = 0
+        self._chunks: list[bytes] = []
+        self._error: UpstreamError | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._connection: Connection | None = connection
+
+    # --- for the one who waits
+
+    @property
+    def ended(self) -> bool:
+        """Whether all bytes have been read and the end is known."""
+        return self.complete and not self._chunks
+
+    async def head(self) -> None:
+        """Wait until status and headers are complete."""
+        while not self.headed:
+            await self._news()
+
+    async def read(self) -> bytes:
+        """The bytes that have arrived since the last call; b"" at the end."""
+        while not self._chunks:
+            if self.complete:
+                return b""
+            await self._news()
+        chunks = self._chunks
+        self._chunks = []
+        self.size = 0
+        if self._connection is not None:
+            self._connection.resume_reading()
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def close(self) -> None:
+        """Abort the exchange unless it has ended; whoever still waits for it gets an error."""
+        connection = self._connection
+        if connection is not None:
+            connection.abort()
+            self.fail(UpstreamError("the exchange was given up", "reset"))
+
+    async def _news(self) -> None:
+        if self._error is not None:
+            raise self._error
+        self._waiter = asyncio.get_running_loop().create_future()
+        await self._waiter
+
+    # --- for the connection
+
+    def feed(self, chunk: bytes) -> None:
+        """Take bytes of the body."""
+        self._chunks.append(chunk)
+        self.size += len(chunk)
+
+    def finish(self) -> None:
+        """Take note that the answer is complete; the connection may serve somebody else from now on."""
+        self.complete = True
+        self._connection = None
+
+    def fail(self, error: UpstreamError) -> None:
+        """Take note that no more will come; what has arrived is still read first."""
+        self._error = error
+        self._connection = None
+        self.wake()
+
+    def wake(self) -> None:
+        """Tell the one who waits that something has changed."""
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+
+class Connection(asyncio.Protocol):
+    """One connection to an engine: idle in its pool, or busy with one exchange."""
+
+    def __init__(self, upstream: "Pool", address: Address) -> None:
+        self.upstream = upstream
+        self.address = address
+        self.loop = asyncio.get_running_loop()
+        self.parser = httptools.HttpResponseParser(self)
+        self.transport = cast(asyncio.Transport, None)
+        self.exchange: Exchange | None = None
+        self.timers = cast(Timers, None)
+        self.closed = False
+        self.idle_since = 0.0
+        self._read_paused = False
+        self._writable: asyncio.Future[None] | None = None
+        self._write_paused = False
+        self._sent_all = True
+        self._sending: asyncio.Timeout | None = None
+        self._deadline = 0.0
+        self._timer = ""
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = 0.0
+        self._expect_head()
+
+    def _expect_head(self) -> None:
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._head_bytes = 0
+        self._has_length = False
+        self._chunked = False
+        self._interim = False
+        self._until_close = False
+
+    # --- sending
+
+    def begin(self, timers: Timers) -> Exchange:
+        """Take the connection for one exchange."""
+        self.exchange = exchange = Exchange(self)
+        self.timers = timers
+        self._received = 0
+        self._expect_head()
+        self._expect(timers.until, timers.timer)
+        return exchange
+
+    def write(self, data: bytes) -> None:
+        """Send a whole request."""
+        self.transport.write(data)
+
+    async def write_pieces(self, head: bytes, pieces: AsyncGenerator[bytes | memoryview, None]) -> None:
+        """Send a body piece by piece, as fast as the engine reads; stops when the exchange is over before that."""
+        self._sent_all = False
+        self.transport.write(head)
+        try:
+            async with asyncio.timeout(None) as self._sending, aclosing(pieces):
+                async for piece in pieces:
+                    self.transport.write(piece)
+                    await self._written()
+            self._sent_all = True
+        except TimeoutError:
+            if self.exchange is not None:
+                raise  # it comes from where the pieces come from
+        finally:
+            self._sending = None
+
+    async def _written(self) -> None:
+        while self._write_paused and not self.closed:
+            self._writable = self.loop.create_future()
+            await self._writable
+
+    def _stop_sending(self) -> None:
+        """Interrupt `write_pieces`, wherever it waits."""
+        sending, self._sending = self._sending, None
+        if sending is not None:
+            sending.reschedule(0.0)
+
+    def pause_writing(self) -> None:
+        """Hear from the transport that the engine reads too slowly."""
+        self._write_paused = True
+
+    def resume_writing(self) -> None:
+        """Hear from the transport that the engine has caught up."""
+        self._write_paused = False
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+
+    # --- the life of a connection
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self.transport = cast(asyncio.Transport, transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End: complete an answer whose end is the connection's, fail any other."""
+        self.closed = True
+        self.upstream.forget(self)
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._stop_sending()
+        exchange, self.exchange = self.exchange, None
+        if exchange is None:
+            return
+        if self._until_close and exc is None:
+            exchange.finish()
+            exchange.wake()
+        elif self._received:
+            exchange.fail(UpstreamError("the engine closed the connection", "reset"))
+        else:
+            exchange.fail(ClosedUnused())
+
+    def abort(self) -> None:
+        """Drop the connection at once; the engine sees it and cancels its work."""
+        self.exchange = None
+        self.closed = True
+        self._stop_sending()
+        self.transport.abort()
+
+    def fail(self, error: UpstreamError) -> None:
+        """Drop the connection and tell whoever waits for an answer."""
+        exchange = self.exchange
+        self.abort()
+        if exchange is not None:
+            exchange.fail(error)
+
+    # --- receiving
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what the engine sends."""
+        exchange = self.exchange
+        if exchange is None:
+            self.abort()  # bytes after the end of an answer
+            return
+        self._received += len(data)
+        try:
+            self.parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._cannot_parse(exchange)
+            return
+        if self._received > self.upstream.max_header_bytes:  # a head or trailers without an end
+            self._cannot_parse(exchange)
+            return
+        exchange.wake()
+        if exchange.size > HIGH_WATER_BYTES and self.exchange is exchange:
+            self._read_paused = True
+            self.transport.pause_reading()
+
+    def _cannot_parse(self, exchange: Exchange) -> None:
+        """After a complete answer this is the connection's fault only; else it is the answer's."""
+        if exchange.complete:
+            self.abort()
+            exchange.wake()
+        else:
+            self.fail(UpstreamError("the engine's answer is malformed", "malformed"))
+
+    def resume_reading(self) -> None:
+        """Go on reading after the buffered bytes have been taken."""
+        if self._read_paused:
+            self._read_paused = False
+            self.transport.resume_reading()
+            self._expect_more()
+
+    # --- callbacks of the parser; what they raise ends in _cannot_parse
+
+    def _current(self) -> Exchange:
+        if self.exchange is None:
+            raise ValueError("an answer to no request")
+        return self.exchange
+
+    def on_message_begin(self) -> None:
+        """Refuse a second answer."""
+        self._current()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Collect a header; refuse framing that two readers could read in two ways."""
+        headers = self._headers
+        name = name.lower()
+        if name == b"content-length":
+            if self._has_length:
+                raise ValueError("two content-length headers")
+            self._has_length = True
+        elif name == b"transfer-encoding":
+            if self._chunked or value.strip().lower() != b"chunked":
+                raise ValueError("an unknown transfer coding")
+            self._chunked = True
+        headers.append((name, value))
+        self._head_bytes += len(name) + len(value) + 4
+        if len(headers) > self.upstream.max_headers or self._head_bytes > self.upstream.max_header_bytes:
+            raise ValueError("too large a head")
+
+    def on_headers_complete(self) -> None:
+        """Decide how the answer ends."""
+        exchange = self._current()
+        exchange.status = status = self.parser.get_status_code()
+        if status < 200:
+            self._interim = True
+            if status < 100 or self._has_length or self._chunked:
+                raise ValueError("an interim answer with a body")
+            return
+        if self._has_length and self._chunked:
+            raise ValueError("both content-length and transfer-encoding")
+        self._until_close = not (self._has_length or self._chunked or status in _WITHOUT_BODY)
+        exchange.headers = self._headers
+        exchange.headed = True
+        self._headers = []  # for trailers: bounded, and nobody's
+        self._received = 1
+
+    def on_body(self, body: bytes) -> None:
+        """Pass on bytes of the body and expect the next ones in time."""
+        exchange = self.exchange
+        assert exchange is not None  # on_message_begin has seen to it
+        exchange.feed(body)
+        self._received = 1  # counts what has come since
+        self._expect_more()
+
+    def on_message_complete(self) -> None:
+        """End the exchange; keep the connection if it can carry another one."""
+        exchange = self._current()
+        if self._interim:
+            self._expect_head()
+            return
+        exchange.finish()
+        self.exchange = None
+        if self._sent_all and not self._write_paused and self.parser.should_keep_alive():
+            self.upstream.keep(self)
+        else:
+            self.abort()
+
+    # --- time
+
+    def _expect_more(self) -> None:
+        """Expect the next bytes of a body."""
+        timers = self.timers
+        idle_until = self.loop.time() + timers.idle
+        if timers.whole and timers.until < idle_until:
+            self._expect(timers.until, timers.timer)
+        else:
+            self._expect(idle_until, "idle_timeout")
+
+    def _expect(self, deadline: float, timer: str) -> None:
+        """Expect the next step until then. The alarm is set anew only if it would ring too late."""
+        self._deadline = deadline
+        self._timer = timer
+        if self._alarm is None or self._alarm_at > deadline:
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._alarm_at = deadline
+            self._alarm = self.loop.call_at(deadline, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        if self.exchange is None:
+            return
+        if self.loop.time() < self._deadline:
+            self._expect(self._deadline, self._timer)
+        elif self._read_paused and self._timer == "idle_timeout":
+            self._expect_more()  # it is the reader who is slow
+        else:
+            self.fail(UpstreamTimeout(self._timer))

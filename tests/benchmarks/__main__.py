@@ -1,0 +1,5 @@
+"""`python -m tests.benchmarks`."""
+
+from .bench import main
+
+main()

@@ -1,0 +1,70 @@
+"""What is driven, and what of it has a stated maximum."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from .systems import REFERENCE, SUBJECT
+from .table import Row, ratio
+from .traffic import CHUNKS, SPACING_MS
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One load: the kind of answer and the number of connections; `at_most` is the stated maximum of ours to Envoy.
+
+    `stretch` lengthens the run where requests are few.
+    """
+
+    kind: str
+    connections: int
+    at_most: float | None = None
+    stretch: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """Its name on the command line."""
+        return f"{self.kind}-{self.connections}"
+
+    @property
+    def title(self) -> str:
+        """What it is, in words."""
+        answers = {
+            "json": "JSON answer",
+            "sse": f"{CHUNKS}-chunk SSE answer, all chunks in one write of the engine",
+            "split": f"{CHUNKS}-chunk SSE answer, each chunk a write of its own, without a pause",
+            "spaced": f"{CHUNKS}-chunk SSE answer, a pod gives each stream a chunk every {SPACING_MS} ms",
+        }
+        return f"{self.name}: {answers[self.kind]}, {self.connections} connection{'s' * (self.connections > 1)}"
+
+
+SCENARIOS: Final = (
+    Scenario("json", 1),
+    Scenario("json", 16, at_most=1.4),
+    Scenario("json", 256),
+    Scenario("sse", 1),
+    Scenario("sse", 16, at_most=1.3),
+    Scenario("sse", 256),
+    Scenario("split", 16, at_most=1.3),
+    Scenario("spaced", 64, at_most=1.25, stretch=2.0),
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One stated maximum and what was seen."""
+
+    text: str
+    held: bool
+
+
+def verdict(scenario: Scenario, rows: Mapping[str, Row]) -> Verdict | None:
+    """Compare ours with Envoy; None for a scenario without a maximum. A system that did not run breaks the maximum."""
+    if scenario.at_most is None:
+        return None
+    seen = ratio(rows, SUBJECT, REFERENCE)
+    if seen is None:
+        return Verdict(f"{scenario.name}: {SUBJECT} or {REFERENCE} did not run", held=False)
+    held = seen <= scenario.at_most
+    figures = f"{rows[SUBJECT].cpu_us:.1f} µs, {seen:.2f} times {REFERENCE}'s {rows[REFERENCE].cpu_us:.1f} µs"
+    return Verdict(f"{scenario.name}: {figures}, at most {scenario.at_most}: {'held' if held else 'BROKEN'}", held)

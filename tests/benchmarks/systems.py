@@ -1,0 +1,147 @@
+"""The systems side by side, each as one function that gives its start command; a later issue adds a row to `OURS`."""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from .children import BIN, free_port, installed, module
+from .envoy import bootstrap
+from .traffic import KINDS, MODEL
+
+REFERENCE: Final = "envoy"
+SUBJECT: Final = "ours"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a system is started: its port on 127.0.0.1, the ports of the pods, and a folder of its own for files."""
+
+    port: int
+    pods: list[int]
+    folder: Path
+
+    @property
+    def urls(self) -> list[str]:
+        """The pods as URLs."""
+        return [f"http://127.0.0.1:{pod}" for pod in self.pods]
+
+    def write(self, name: str, content: object) -> Path:
+        """Write a JSON file (which is YAML as well) and give its path."""
+        path = self.folder / name
+        path.write_text(json.dumps(content, indent=1))
+        return path
+
+
+@dataclass(frozen=True)
+class System:
+    """One row of each table; `program` is what must be installed in the environment for it to run.
+
+    Without a required one there is no bench; one that is on demand runs only when it is named.
+    """
+
+    name: str
+    command: Callable[[Place], list[str]]
+    program: str = "python"
+    kinds: tuple[str, ...] = KINDS
+    on_demand: bool = False
+    required: bool = False
+
+    @property
+    def available(self) -> bool:
+        """Whether its program is installed."""
+        return installed(self.program) is not None
+
+
+# What every variant of ours has: model, profile and least-request over 8 pods; each variant changes some of it.
+_PROFILES: Final = {"profiles": {"default": {"routingStrategy": "least-request"}}}
+_SETTINGS: Final[dict[str, Any]] = {
+    "models": {MODEL: {"config": _PROFILES}},
+    "routing": {"default_strategy": "least-request"},
+    "metrics": {"enabled": False},
+    "log": {"access": "none", "level": "warning"},
+    "shutdown": {"delay": 0},
+}
+OURS: Final[dict[str, dict[str, Any]]] = {
+    SUBJECT: {},
+    "ours+metrics": {"metrics": {"enabled": True}},
+}
+
+
+def gateway_command(settings: Path, port: int, pods: list[str]) -> list[str]:
+    """Give the command that serves our gateway on 127.0.0.1:port."""
+    serve = [sys.executable, "-m", "aibrix_mw", "serve", "--settings", str(settings), "--host", "127.0.0.1"]
+    ports = ["--port", str(port), "--admin-host", "127.0.0.1", "--admin-port", str(free_port())]
+    return serve + ports + [word for pod in pods for word in ("--pod", f"{MODEL}={pod}")]
+
+
+def _ours(changes: dict[str, Any]) -> Callable[[Place], list[str]]:
+    def command(place: Place) -> list[str]:
+        settings = place.write("settings.yaml", _SETTINGS | changes)
+        return gateway_command(settings, place.port, place.urls)
+
+    return command
+
+
+def _envoy(place: Place) -> list[str]:
+    path = place.write("envoy.json", bootstrap(place.port, place.pods))
+    options = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]
+    return [str(BIN / "envoy"), "-c", str(path), *options]
+
+
+def _smg(place: Place) -> list[str]:
+    launch = [
+        str(BIN / "smg"),
+        "launch",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(place.port),
+        "--worker-urls",
+        *place.urls,
+    ]
+    metrics = ["--prometheus-host", "127.0.0.1", "--prometheus-port", str(free_port())]
+    options = [
+        "--backend",
+        "vllm",
+        "--disable-tokenizer-autoload",
+        "--max-concurrent-requests",
+        "4096",
+        "--log-level",
+        "warn",
+    ]
+    return [*launch, "--policy", "cache_aware", *metrics, *options, "--worker-startup-check-interval", "1"]
+
+
+def _vllm_router(policy: str) -> Callable[[Place], list[str]]:
+    def command(place: Place) -> list[str]:
+        launch = [
+            str(BIN / "vllm-router"),
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(place.port),
+            "--worker-urls",
+            *place.urls,
+        ]
+        metrics = ["--prometheus-host", "127.0.0.1", "--prometheus-port", str(free_port())]
+        options = ["--policy", policy, "--log-level", "warning", "--worker-startup-check-interval", "1"]
+        return [*launch, *metrics, *options]
+
+    return command
+
+
+def _floor(place: Place) -> list[str]:
+    return module("floor", "--port", place.port)
+
+
+SYSTEMS: Final = (
+    System(REFERENCE, _envoy, "envoy", required=True),
+    *(System(name, _ours(changes), required=True) for name, changes in OURS.items()),
+    System("smg", _smg, "smg"),
+    System("vllm-router", _vllm_router("cache_aware"), "vllm-router"),
+    System("vllm-router-rr", _vllm_router("round_robin"), "vllm-router"),
+    System("uvicorn-alone", _floor, kinds=("json",), on_demand=True),
+)
