@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from aibrix_mw import __version__
-from aibrix_mw.endpoints import health
+from aibrix_mw.endpoints import probe_routes
 from aibrix_mw.errors import Fault
 from aibrix_mw.lifecycle import Lifecycle
 from aibrix_mw.pods.pod import Pod
@@ -23,9 +23,6 @@ def create_admin(
 ) -> Starlette:
     """The admin application; `exposition` turns an Accept header into metrics text and its content type."""
 
-    def probe(answer: Callable[[], Response]) -> Callable[[Request], Response]:
-        return lambda _request: answer()
-
     def metrics(request: Request) -> Response:
         if exposition is None:
             return Response("metrics are off: metrics.enabled is false\n", 404)
@@ -35,8 +32,7 @@ def create_admin(
     def status(_request: Request) -> Response:
         return JSONResponse(_status(lifecycle, registry, faults()))
 
-    probes = [Route(path, probe(answer)) for path, answer in health(lifecycle).items()]
-    return Starlette(routes=[*probes, Route("/metrics", metrics), Route("/status.json", status)])
+    return Starlette(routes=[*probe_routes(lifecycle), Route("/metrics", metrics), Route("/status.json", status)])
 
 
 def _status(lifecycle: Lifecycle, registry: PodRegistry, faults: list[Fault]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aibrix_mw.admin import Exposition, create_admin
-from aibrix_mw.endpoints import ModelListMiddleware, ProbeMiddleware
+from aibrix_mw.endpoints import endpoints
 from aibrix_mw.errors import ConfigurationError, Fault, UnknownStrategy
 from aibrix_mw.filewatch import fingerprint, watch_file
 from aibrix_mw.headers import Forwarder
@@ -26,7 +26,7 @@ from aibrix_mw.paths import INFERENCE_PATHS
 from aibrix_mw.pods.definitions import define_models
 from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.pods.static import PodFile
-from aibrix_mw.proxy import Proxy, Timeouts
+from aibrix_mw.proxy import Proxy, Timeouts, not_found
 from aibrix_mw.retry import RetryBudget
 from aibrix_mw.settings import Settings, from_dict, reloaded, restart_needed
 from aibrix_mw.strategies.base import Strategy
@@ -85,13 +85,10 @@ class Gateway:
             *outer,
             # every answer carries an id, refusals included
             Middleware(RequestIdMiddleware),
-            # probes are answered whatever the gateway is doing, and are no requests to count
-            Middleware(ProbeMiddleware, lifecycle=self.lifecycle),
             # outside of all that can refuse, so that every request is counted once
             *observer,
             # refusing is cheapest before the body is read
             Middleware(GateMiddleware, lifecycle=self.lifecycle, max_in_flight=limits.max_in_flight),
-            Middleware(ModelListMiddleware, registry=registry),
             # all that follows is about one model, and the body names it
             Middleware(
                 ModelMiddleware,
@@ -144,6 +141,7 @@ class Gateway:
             ),
             max_body_bytes=self.settings.limits.max_body_bytes,
             paths=paths,
+            elsewhere=endpoints(self.lifecycle, self.registry, not_found),
         )
 
     def _metrics(self) -> tuple[list[Middleware], Exposition | None]:

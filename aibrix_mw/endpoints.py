@@ -1,92 +1,68 @@
-"""What the gateway answers itself on its client port: health and the list of models."""
+"""What the gateway answers itself on its client port: probes and the list of models."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aibrix_mw.errors import MethodNotAllowed, UnknownModel
 from aibrix_mw.lifecycle import Lifecycle
 from aibrix_mw.outcome import Outcome
-from aibrix_mw.paths import route_path
+from aibrix_mw.paths import PROBES
 from aibrix_mw.pods.registry import PodRegistry, Served
 from aibrix_mw.scope import OUTCOME, refuse
 
-MODELS_PATH = "/v1/models"
+MODELS = "/v1/models"
 
 
-def health(lifecycle: Lifecycle) -> dict[str, Callable[[], Response]]:
-    """The probes: `/healthz` answers as long as the process does, `/readyz` says whether to send requests here."""
+def endpoints(lifecycle: Lifecycle, registry: PodRegistry, otherwise: ASGIApp) -> ASGIApp:
+    """The gateway's own endpoints; every other path goes to `otherwise`."""
+    models = ModelList(registry)
+    own = [*probe_routes(lifecycle), Route(MODELS, models), Route(MODELS + "/{name:path}", models)]
+    return Router(own, redirect_slashes=False, default=otherwise)
 
-    def readyz() -> Response:
+
+def probe_routes(lifecycle: Lifecycle) -> list[Route]:
+    """`/healthz` answers as long as the process does, `/readyz` says whether to send requests here.
+
+    Probes have no outcome: they are no requests to count.
+    """
+
+    def healthz(_request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    def readyz(_request: Request) -> Response:
         reason = lifecycle.not_ready()
         return JSONResponse({"status": reason or "ready"}, 200 if reason is None else 503)
 
-    return {"/healthz": lambda: JSONResponse({"status": "ok"}), "/readyz": readyz}
+    return [Route(path, answer) for path, answer in zip(PROBES, (healthz, readyz), strict=True)]
 
 
-class ProbeMiddleware:
-    """Answers `GET /healthz` and `GET /readyz`, whatever the gateway is doing; neither counts as a request."""
+class ModelList:
+    """`GET /v1/models` and `GET /v1/models/{name}`, in OpenAI's shape: what has ready pods now."""
 
-    def __init__(self, app: ASGIApp, *, lifecycle: Lifecycle) -> None:
-        self.app = app
-        self.probes = health(lifecycle)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a probe, or pass the request on."""
-        probe = self.probes.get(route_path(scope)) if scope["type"] == "http" else None
-        if probe is None:
-            await self.app(scope, receive, send)
-        elif scope["method"] in {"GET", "HEAD"}:
-            await probe()(scope, receive, send)
-        else:
-            await refuse(MethodNotAllowed(f"{route_path(scope)} takes GET", "GET, HEAD"), scope, receive, send)
-
-
-class ModelListMiddleware:
-    """Answers `GET /v1/models` and `GET /v1/models/{id}` from the registry, in OpenAI's shape."""
-
-    def __init__(self, app: ASGIApp, *, registry: PodRegistry) -> None:
-        self.app = app
+    def __init__(self, registry: PodRegistry) -> None:
         self.registry = registry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer for the list or one model, or pass the request on."""
-        path = route_path(scope) if scope["type"] == "http" else ""
-        if path != MODELS_PATH and not path.startswith(MODELS_PATH + "/"):
-            await self.app(scope, receive, send)
-        elif scope["method"] not in {"GET", "HEAD"}:
-            await refuse(MethodNotAllowed(f"{path} takes GET", "GET, HEAD"), scope, receive, send)
-        else:
-            await self._answer(path)(scope, receive, send)
-
-    def _answer(self, path: str) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+        """Answer for one model or all; an ASGI application."""
         names = self.registry.names()
-        wanted = path[len(MODELS_PATH) + 1 :]
-        if not wanted:
-            return _ok({"object": "list", "data": [_card(name, served) for name, served in sorted(names.items())]})
-        if wanted in names:
-            return _ok(_card(wanted, names[wanted]))
-        error = UnknownModel(wanted)
-
-        async def unknown(scope: Scope, receive: Receive, send: Send) -> None:
-            await refuse(error, scope, receive, send)
-
-        return unknown
-
-
-def _ok(content: dict[str, Any]) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-    response = JSONResponse(content)
-
-    async def respond(scope: Scope, receive: Receive, send: Send) -> None:
-        OUTCOME.put(scope, Outcome(name="ok", status=200))
-        await response(scope, receive, send)
-
-    return respond
+        wanted = scope["path_params"].get("name")
+        if scope["method"] not in {"GET", "HEAD"}:
+            await refuse(MethodNotAllowed("the list of models takes GET", "GET, HEAD"), scope, receive, send)
+        elif wanted is not None and wanted not in names:
+            await refuse(UnknownModel(wanted), scope, receive, send)
+        else:
+            OUTCOME.put(scope, Outcome(name="ok", status=200))
+            cards = [_card(name, served) for name, served in sorted(names.items()) if wanted in {None, name}]
+            content = {"object": "list", "data": cards} if wanted is None else cards[0]
+            await JSONResponse(content)(scope, receive, send)
 
 
 def _card(name: str, served: Served) -> dict[str, Any]:
+    """One model; `root` and `parent` where the name is an adapter or an alias."""
     created = int(min(pod.info.created for pod in served.pods))
     card = {"id": name, "object": "model", "created": created, "owned_by": "aibrix_mw"}
     return card if name == served.model else card | {"root": served.model, "parent": served.model}

@@ -1,7 +1,7 @@
 """Which headers cross the gateway, and which end at it."""
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from starlette.types import Scope
 
@@ -83,7 +83,7 @@ class Forwarder:
         self._trusted = [ipaddress.ip_network(network, strict=False) for network in trusted_proxies]
 
     def to_engine(
-        self, scope: Scope, headers: dict[bytes, bytes], request_id: bytes | None
+        self, scope: Scope, headers: Mapping[bytes, bytes], request_id: bytes | None
     ) -> list[tuple[bytes, bytes]]:
         """End-to-end headers in the client's order, then the request id and where the request came from."""
         kept = [header for header in scope["headers"] if header[0] not in _NOT_TO_ENGINE]
@@ -94,7 +94,7 @@ class Forwarder:
         kept += self._forwarded(scope, headers)
         return kept
 
-    def _forwarded(self, scope: Scope, headers: dict[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+    def _forwarded(self, scope: Scope, headers: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:
         client = scope.get("client")
         peer = client[0] if client else "unknown"
         origin = peer.encode()

@@ -1,6 +1,6 @@
 """Which HTTP paths are inference requests. An allow-list: engines have administrative paths beside these."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 INFERENCE_PATHS = frozenset(
@@ -29,12 +29,16 @@ INFERENCE_PATHS = frozenset(
     }
 )
 
+PROBES = ("/healthz", "/readyz")
+
 
 def route_path(scope: Mapping[str, Any]) -> str:
     """Path below the mount point: `scope["path"]` without `root_path`."""
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
-    if root and path.startswith(root) and path[len(root) : len(root) + 1] in {"", "/"}:
+    if not root:
+        return path
+    if path.startswith(root) and path[len(root) : len(root) + 1] in {"", "/"}:
         return path[len(root) :]
     return path
 
@@ -42,14 +46,3 @@ def route_path(scope: Mapping[str, Any]) -> str:
 def is_anthropic(path: str) -> bool:
     """Whether the path speaks Anthropic's API, whose error bodies have a shape of their own."""
     return path == "/v1/messages" or path.startswith("/v1/messages/")
-
-
-class InferenceRoutes:
-    """The POST paths that a middleware acts on; everything else passes it untouched."""
-
-    def __init__(self, paths: Iterable[str] = INFERENCE_PATHS) -> None:
-        self.paths = frozenset(paths)
-
-    def match(self, scope: Mapping[str, Any]) -> bool:
-        """Whether the scope is an inference request: HTTP, POST, and a path of the list."""
-        return scope["type"] == "http" and scope["method"] == "POST" and route_path(scope) in self.paths

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
 import msgspec
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aibrix_mw.client import ClientLeft, Presence
 from aibrix_mw.errors import GatewayError, MethodNotAllowed, PathNotFound, RequestTooLarge, UpstreamError, error_body
@@ -14,7 +14,7 @@ from aibrix_mw.headers import Forwarder, to_client
 from aibrix_mw.outcome import Outcome
 from aibrix_mw.paths import INFERENCE_PATHS, is_anthropic, route_path
 from aibrix_mw.request import InferenceRequest
-from aibrix_mw.scope import ATTEMPT, CLIENT_LEFT, OUTCOME, PROFILE, REQUEST, REQUEST_ID, TARGET, headers_of, refuse
+from aibrix_mw.scope import ATTEMPT, CLIENT_LEFT, OUTCOME, PROFILE, REQUEST, REQUEST_ID, TARGET, refuse
 from aibrix_mw.upstream.base import Answer, EngineRequest, Timers, Upstream
 
 _UNAVAILABLE = frozenset({502, 503})
@@ -51,7 +51,7 @@ class EngineUnavailable(UpstreamError):
 
 
 class Proxy:
-    """Forwards a request to the pod in the slot TARGET.
+    """Forwards a request to the pod in the slot TARGET; what is on no inference path goes `elsewhere`, else 404.
 
     The answer's head is held until the first byte of its body, so that until then another pod can be tried: such
     failures are raised as UpstreamError. `max_body_bytes` bounds bodies that are streamed through.
@@ -65,6 +65,7 @@ class Proxy:
         timeouts: Timeouts | None = None,
         max_body_bytes: int = 67_108_864,
         paths: Iterable[str] = INFERENCE_PATHS,
+        elsewhere: ASGIApp | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.upstream = upstream
@@ -72,22 +73,21 @@ class Proxy:
         self.timeouts = timeouts or Timeouts()
         self.max_body_bytes = max_body_bytes
         self.targets = {path: path.encode() for path in paths}
+        self.elsewhere = elsewhere or not_found
         self.clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Forward, or answer 404 or 405."""
+        """Forward the request and stream the answer."""
         if scope["type"] != "http":
             await _decline(scope, send)
             return
         path = route_path(scope)
         if path not in self.targets:
-            await refuse(PathNotFound(f"no such path: {path}"), scope, receive, send)
-        elif scope["method"] != "POST":
+            await self.elsewhere(scope, receive, send)
+            return
+        if scope["method"] != "POST":
             await refuse(MethodNotAllowed(f"{path} takes POST", "POST"), scope, receive, send)
-        else:
-            await self._forward(scope, receive, send)
-
-    async def _forward(self, scope: Scope, receive: Receive, send: Send) -> None:
+            return
         refusal: GatewayError | None = None
         with Presence(scope, receive) as presence:
             try:
@@ -108,9 +108,9 @@ class Proxy:
         rest = self._rest(request, receive, presence) if request.more else None
         sent = self.clock()
         answer = await self.upstream.send(self._engine_request(scope, request, rest), self._timers(scope, request))
-        relay = Relay(answer, request, sent, self.clock)
         try:
-            await relay.wait()
+            chunk = await answer.read()  # the head is held until there is a body
+            relay = Relay(answer, request.path, chunk, sent, self.clock)
             if answer.status in _UNAVAILABLE:
                 raise EngineUnavailable(answer, relay.run)
             await relay.run(scope, send)
@@ -127,7 +127,7 @@ class Proxy:
         target = self.targets[request.path]
         if scope["query_string"]:
             target = b"%b?%b" % (target, scope["query_string"])
-        headers = self.forwarder.to_engine(scope, headers_of(scope), REQUEST_ID.get(scope))
+        headers = self.forwarder.to_engine(scope, request.headers, REQUEST_ID.get(scope))
         reuse = rest is None and request.repeatable
         return EngineRequest(pod.address, pod.host_header, target, headers, request.body, rest, request.length, reuse)
 
@@ -162,20 +162,15 @@ class Proxy:
 
 
 class Relay:
-    """One answer on its way from an engine to a client."""
+    """One answer on its way from an engine to a client; made when the first byte of its body is there."""
 
-    def __init__(self, answer: Answer, request: InferenceRequest, sent: float, clock: Callable[[], float]) -> None:
+    def __init__(self, answer: Answer, path: str, chunk: bytes, sent: float, clock: Callable[[], float]) -> None:
         self.answer = answer
-        self.path = request.path
+        self.path = path
         self.sent = sent
         self.clock = clock
-        self.first_byte = 0.0
-        self._chunk = b""
-
-    async def wait(self) -> None:
-        """Wait for the first byte of the body; until then nothing has gone to the client."""
-        self._chunk = await self.answer.read()
-        self.first_byte = self.clock()
+        self.first_byte = clock()
+        self._chunk = chunk
 
     async def run(self, scope: Scope, send: Send) -> None:
         """Stream the answer. What fails from here on ends it short: the client sees that something is missing."""
@@ -210,6 +205,11 @@ class Relay:
         line_break = b"" if self._chunk.endswith((b"\n\n", b"\r\n\r\n")) else b"\n\n"
         message: dict[str, Any] = {"type": "http.response.body", "more_body": True}
         await send(message | {"body": line_break + event + body + b"\n\n"})
+
+
+async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer 404; an ASGI application."""
+    await refuse(PathNotFound(f"no such path: {route_path(scope)}"), scope, receive, send)
 
 
 async def _decline(scope: Scope, send: Send) -> None:

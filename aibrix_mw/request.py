@@ -7,8 +7,6 @@ import msgspec
 
 from aibrix_mw.errors import InvalidRequest
 
-TRANSFER_FIELDS = ("kv_transfer_params", "disaggregated_params", "bootstrap_host", "bootstrap_port", "bootstrap_room")
-
 _STRUCTURE = regex(rb'"(?:[^"\\]|\\.)*"|[{}\[\]:,]')
 _PROBLEM = regex(r"(?P<reason>.*?)(?: - at `\$(?P<path>.*)`)?$")
 _MISSING = regex(r"required field `(?P<field>\w+)`")
@@ -33,6 +31,20 @@ class RequestFields(msgspec.Struct, omit_defaults=True):
     bootstrap_port: msgspec.Raw = msgspec.Raw()
     bootstrap_room: msgspec.Raw = msgspec.Raw()
 
+    def transfer_field(self) -> str | None:
+        """Name of a field by which a client tells engines where to connect; None when there is none."""
+        if not (
+            self.kv_transfer_params
+            or self.disaggregated_params
+            or self.bootstrap_host
+            or self.bootstrap_port
+            or self.bootstrap_room
+        ):
+            return None
+        return next(name for name in _TRANSFER_FIELDS if getattr(self, name))
+
+
+_TRANSFER_FIELDS = ("kv_transfer_params", "disaggregated_params", "bootstrap_host", "bootstrap_port", "bootstrap_room")
 
 _decode = msgspec.json.Decoder(RequestFields).decode
 

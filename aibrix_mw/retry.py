@@ -25,7 +25,8 @@ class RetryBudget:
 
     def request(self) -> None:
         """Count one request."""
-        self._advance()
+        if self.clock() >= self._second + 1:
+            self._advance()
         self._counts[self._second % self.WINDOW] += 1
         self.balance += self.ratio
 

@@ -4,14 +4,15 @@ Each slot says its type, who fills it and who reads it. The scope is written in 
 `route` and `endpoint` from the host application's outer middlewares.
 """
 
-from collections.abc import Awaitable
-from typing import Generic, TypeVar, cast
+from collections.abc import Awaitable, Iterable
+from typing import Generic, TypeVar
 
 import msgspec
 from starlette.types import Message, Receive, Scope, Send
 
 from aibrix_mw.errors import GatewayError, Headers
 from aibrix_mw.outcome import FailedAttempt, Outcome
+from aibrix_mw.paths import INFERENCE_PATHS, route_path
 from aibrix_mw.pods.pod import Target
 from aibrix_mw.pods.selector import Selector
 from aibrix_mw.profiles import ConfigProfile
@@ -32,17 +33,21 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """Which try this is, counted from 1, and what the ones before met.
+    """One try on a pod, and what the ones before met.
 
     `started` is when routing started, by the event loop's clock: timers run over all attempts. `picked` is when the pod
     was chosen, by `time.perf_counter`; `pick_seconds` is what the strategy took.
     """
 
-    number: int
     started: float
     picked: float = 0.0
     pick_seconds: float = 0.0
     failed: tuple[FailedAttempt, ...] = ()
+
+    @property
+    def number(self) -> int:
+        """Which try this is, counted from 1."""
+        return len(self.failed) + 1
 
 
 class Slot(Generic[T]):
@@ -61,9 +66,10 @@ class Slot(Generic[T]):
     def require(self, scope: Scope) -> T:
         """The value; LookupError naming the missing middleware when nobody has put one."""
         try:
-            return cast(T, scope[self.key])
+            value: T = scope[self.key]
         except KeyError:
             raise LookupError(f"{self.key} is not in the scope: {self.filled_by} must be outside of this") from None
+        return value
 
     def put(self, scope: Scope, value: T) -> None:
         """Set the value for everyone inside, and for those outside after the inner call returns."""
@@ -79,6 +85,25 @@ ATTEMPT: Slot[Attempt] = Slot("attempt", "RoutingMiddleware")
 OUTCOME: Slot[Outcome] = Slot("outcome", "whoever ends the request")
 HEADERS: Slot[dict[bytes, bytes]] = Slot("headers", "headers_of()")
 ANSWER_HEADERS: Slot[Headers] = Slot("answer_headers", "answer_headers()")
+
+
+class InferencePaths:
+    """The POST paths that a middleware acts on; everything else passes it untouched."""
+
+    def __init__(self, paths: Iterable[str] = INFERENCE_PATHS) -> None:
+        self._paths = frozenset(paths)
+
+    def match(self, scope: Scope) -> bool:
+        """Whether the scope is an inference request: HTTP, POST, and a path of the list."""
+        return scope["type"] == "http" and scope["method"] == "POST" and route_path(scope) in self._paths
+
+    def request(self, scope: Scope) -> InferenceRequest | None:
+        """The inference request that the model middleware has read; None when the scope is none."""
+        request = REQUEST.get(scope)
+        if request is None and self.match(scope):
+            return REQUEST.require(scope)
+        return request
+
 
 CLIENT_LEFT = Outcome(name="client_cancelled", status=499)
 

@@ -69,6 +69,7 @@ class Listener(uvicorn.Server):
                 lifespan="off",
                 log_config=None,
                 access_log=False,
+                proxy_headers=False,  # whom to believe is the gateway's own setting
                 server_header=False,
                 date_header=False,
                 **options,

@@ -6,13 +6,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aibrix_mw.errors import Draining, GatewayError, Unavailable
 from aibrix_mw.lifecycle import Lifecycle
+from aibrix_mw.paths import PROBES, route_path
 from aibrix_mw.scope import refuse
 
 logger = logging.getLogger("aibrix_mw")
 
 
 class GateMiddleware:
-    """Lets requests in while the gateway runs, at most `max_in_flight` at a time."""
+    """Lets requests in while the gateway runs, at most `max_in_flight` at a time; probes always."""
 
     def __init__(self, app: ASGIApp, *, lifecycle: Lifecycle, max_in_flight: int = 10_000) -> None:
         self.app = app
@@ -27,7 +28,7 @@ class GateMiddleware:
             await self.app(scope, receive, send)
             return
         refusal = self._refusal()
-        if refusal is not None:
+        if refusal is not None and route_path(scope) not in PROBES:
             await refuse(refusal, scope, receive, send)
             return
         self.in_flight += 1

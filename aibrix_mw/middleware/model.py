@@ -10,10 +10,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from aibrix_mw.client import BodyReader, ClientLeft
 from aibrix_mw.errors import GatewayError, InvalidRequest, RequestTooLarge, UnknownModel, UnsupportedEncoding
 from aibrix_mw.multipart import FormModel, boundary_of
-from aibrix_mw.paths import INFERENCE_PATHS, InferenceRoutes, route_path
+from aibrix_mw.paths import INFERENCE_PATHS, route_path
 from aibrix_mw.pods.registry import PodRegistry, Served
-from aibrix_mw.request import TRANSFER_FIELDS, InferenceRequest, RequestFields, parse_fields, replace_value
-from aibrix_mw.scope import CLIENT_LEFT, OUTCOME, REQUEST, headers_of, refuse
+from aibrix_mw.request import InferenceRequest, RequestFields, parse_fields, replace_value
+from aibrix_mw.scope import CLIENT_LEFT, OUTCOME, REQUEST, InferencePaths, headers_of, refuse
 
 
 class ModelMiddleware:
@@ -39,7 +39,7 @@ class ModelMiddleware:
         self.app = app
         self.registry = registry
         self.unknown = unknown
-        self.routes = InferenceRoutes(paths)
+        self.paths = InferencePaths(paths)
         self.max_body_bytes = max_body_bytes
         self.max_replay_bytes = max_replay_bytes
         self.allow_transfer_params = allow_transfer_params
@@ -47,7 +47,7 @@ class ModelMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Resolve the model, then run the inner application."""
-        if not self.routes.match(scope):
+        if not self.paths.match(scope):
             await self.app(scope, receive, send)
             return
         reader = BodyReader(receive, self.max_body_bytes)
@@ -116,9 +116,9 @@ class ModelMiddleware:
     def _check_transfer_fields(self, fields: RequestFields) -> None:
         if self.allow_transfer_params:
             return
-        for name in TRANSFER_FIELDS:
-            if getattr(fields, name):
-                raise InvalidRequest(f"{name} is not allowed from clients", param=name)
+        name = fields.transfer_field()
+        if name is not None:
+            raise InvalidRequest(f"{name} is not allowed from clients", param=name)
 
     def _renamed(self, reader: BodyReader, served: Served, form: FormModel | None) -> bytes:
         """The body with the alias replaced by the model's name, all other bytes as they came."""

@@ -1,21 +1,22 @@
 """PlanMiddleware: how the request is to be routed, found out before anything is counted or sent."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aibrix_mw.errors import GatewayError, InvalidExternalFilter, UnsupportedValue
-from aibrix_mw.paths import INFERENCE_PATHS, InferenceRoutes
+from aibrix_mw.paths import INFERENCE_PATHS
 from aibrix_mw.pods.candidates import candidates
 from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.pods.selector import Selector
 from aibrix_mw.profiles import BUILT_IN, ConfigProfile, ModelConfig
 from aibrix_mw.request import InferenceRequest
-from aibrix_mw.scope import PLAN, PROFILE, REQUEST, Plan, headers_of, refuse
+from aibrix_mw.scope import PLAN, PROFILE, InferencePaths, Plan, refuse
 from aibrix_mw.strategies.catalogue import Catalogue
 
 ROUTING_HEADERS = ("config-profile", "routing-strategy", "external-filter")
 _SESSION = "session-affinity"
+_NO_HEADERS: Mapping[bytes, bytes] = {}
 
 
 class PlanMiddleware:
@@ -43,27 +44,28 @@ class PlanMiddleware:
         self.may_choose_strategy = "routing-strategy" in client_headers
         self.may_filter = "external-filter" in client_headers
         self.expose_target = expose_target
-        self.routes = InferenceRoutes(paths)
+        self.paths = InferencePaths(paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Make the plan, then run the inner application."""
-        if not self.routes.match(scope):
+        request = self.paths.request(scope)
+        if request is None:
             await self.app(scope, receive, send)
             return
-        request = REQUEST.require(scope)
         try:
-            plan = self._plan(request, PROFILE.require(scope), headers_of(scope))
+            plan = self._plan(request, PROFILE.require(scope))
         except GatewayError as error:
             await refuse(error, scope, receive, send)
             return
         PLAN.put(scope, plan)
         await self.app(scope, receive, send)
 
-    def _plan(self, request: InferenceRequest, profile: ConfigProfile, headers: dict[bytes, bytes]) -> Plan:
+    def _plan(self, request: InferenceRequest, profile: ConfigProfile) -> Plan:
+        headers = request.headers
         served = self.registry.find(request.requested_model)
         config = served.config if served is not None else BUILT_IN
         obey_client = not config.authoritative_routing_policy
-        name, source = self._strategy_name(config, profile, headers if obey_client else {})
+        name, source = self._strategy_name(config, profile, headers if obey_client else _NO_HEADERS)
         strategy = self.catalogue.get(name, profile.routing_config, trusted=source != "header")
         selector = self._selector(headers) if obey_client and self.may_filter else None
         pods = candidates(self.registry, request, selector)
@@ -78,7 +80,7 @@ class PlanMiddleware:
         return Plan(strategy, name, source, selector, hide_target=not (self.expose_target and obey_client))
 
     def _strategy_name(
-        self, config: ModelConfig, profile: ConfigProfile, headers: dict[bytes, bytes]
+        self, config: ModelConfig, profile: ConfigProfile, headers: Mapping[bytes, bytes]
     ) -> tuple[str, str]:
         """Locked, then the client's, then the profile's, then the gateway's; with the word for where it is from."""
         if config.locked_routing_strategy:
@@ -90,7 +92,7 @@ class PlanMiddleware:
             return profile.routing_strategy, "profile"
         return self.default_strategy, "default"
 
-    def _selector(self, headers: dict[bytes, bytes]) -> Selector | None:
+    def _selector(self, headers: Mapping[bytes, bytes]) -> Selector | None:
         text = headers.get(b"external-filter", b"").strip()
         if not text:
             return None

@@ -1,15 +1,16 @@
 """ProfileMiddleware: which config profile of the model applies."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from aibrix_mw.errors import reflect
-from aibrix_mw.paths import INFERENCE_PATHS, InferenceRoutes
+from aibrix_mw.errors import Headers, reflect
+from aibrix_mw.paths import INFERENCE_PATHS
 from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.profiles import BUILT_IN, ConfigProfile, ModelConfig
 from aibrix_mw.request import InferenceRequest
-from aibrix_mw.scope import PROFILE, REQUEST, answer_headers, headers_of
+from aibrix_mw.scope import PROFILE, InferencePaths, answer_headers
 
 
 class ProfileMiddleware:
@@ -30,22 +31,26 @@ class ProfileMiddleware:
         self.app = app
         self.registry = registry
         self.client_may_choose = client_may_choose
-        self.routes = InferenceRoutes(paths)
+        self.paths = InferencePaths(paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Select the profile, then run the inner application."""
-        if not self.routes.match(scope):
+        request = self.paths.request(scope)
+        if request is None:
             await self.app(scope, receive, send)
             return
-        request = REQUEST.require(scope)
         served = self.registry.find(request.requested_model)
-        profile = self._select(served.config if served is not None else BUILT_IN, request, scope)
+        profile = self._select(served.config if served is not None else BUILT_IN, request)
         PROFILE.put(scope, profile)
-        header = (b"x-aibrix-config-profile", reflect(profile.name))
-        await self.app(scope, receive, answer_headers(scope, send, (header,)))
+        await self.app(scope, receive, answer_headers(scope, send, _name(profile.name)))
 
-    def _select(self, config: ModelConfig, request: InferenceRequest, scope: Scope) -> ConfigProfile:
-        wanted = headers_of(scope).get(b"config-profile")
+    def _select(self, config: ModelConfig, request: InferenceRequest) -> ConfigProfile:
+        wanted = request.header(b"config-profile")
         if wanted is None or config.authoritative_routing_policy or not self.client_may_choose:
             return config.select()
         return config.select(wanted.decode("latin-1"), lambda: request.prompt_tokens, request.max_tokens)
+
+
+@lru_cache(maxsize=1024)
+def _name(profile: str) -> Headers:
+    return ((b"x-aibrix-config-profile", reflect(profile)),)

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aibrix_mw.errors import GatewayError, Headers, UpstreamError
 from aibrix_mw.outcome import FailedAttempt
-from aibrix_mw.paths import INFERENCE_PATHS, InferenceRoutes
+from aibrix_mw.paths import INFERENCE_PATHS
 from aibrix_mw.pods.candidates import candidates
 from aibrix_mw.pods.pod import Pod, Target
 from aibrix_mw.pods.registry import PodRegistry
@@ -19,9 +19,9 @@ from aibrix_mw.scope import (
     ATTEMPT,
     OUTCOME,
     PLAN,
-    REQUEST,
     TARGET,
     Attempt,
+    InferencePaths,
     Plan,
     answer_headers,
     refuse,
@@ -49,38 +49,51 @@ class RoutingMiddleware:
         self.registry = registry
         self.attempts = attempts
         self.budget = budget or RetryBudget()
-        self.routes = InferenceRoutes(paths)
+        self.paths = InferencePaths(paths)
         self.clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Route the request, again and again until it is answered."""
-        if not self.routes.match(scope):
+        request = self.paths.request(scope)
+        if request is None:
             await self.app(scope, receive, send)
             return
-        request, plan = REQUEST.require(scope), PLAN.require(scope)
+        plan = PLAN.require(scope)
         send = answer_headers(scope, send, ())
         outer_headers = ANSWER_HEADERS.require(scope)
         self.budget.request()
-        attempt = Attempt(1, asyncio.get_running_loop().time())
+        started = asyncio.get_running_loop().time()
         tried: list[Pod] = []
+        failed: tuple[FailedAttempt, ...] = ()
         while True:
             try:
-                target, attempt = self._pick(request, plan, tried, attempt)
+                target, attempt = self._pick(request, plan, started, tried, failed)
             except GatewayError as error:
                 await refuse(error, scope, receive, send)
                 return
             TARGET.put(scope, target)
             ATTEMPT.put(scope, attempt)
-            ANSWER_HEADERS.put(scope, (*outer_headers, *self._target_headers(plan, target)))
-            failure = await self._attempt(scope, receive, send, request, target, attempt)
-            if failure is None:
-                return
-            tried.append(target.pod)
-            failed = (*attempt.failed, FailedAttempt(target.pod.info.name, failure.reason))
-            attempt = Attempt(attempt.number + 1, attempt.started, failed=failed)
+            ANSWER_HEADERS.put(scope, (*outer_headers, *_target_headers(plan, target)))
+            with target.pod.lease():
+                try:
+                    await self.app(scope, receive, send)
+                    break
+                except UpstreamError as error:
+                    if not self._may_retry(request, error, attempt):
+                        await refuse(error, scope, receive, send)
+                        break
+                    error.discard()
+                    tried.append(target.pod)
+                    failed = (*failed, FailedAttempt(target.pod.info.name, error.reason))
+        plan.strategy.observe(request, target, OUTCOME.require(scope))
 
     def _pick(
-        self, request: InferenceRequest, plan: Plan, tried: Sequence[Pod], attempt: Attempt
+        self,
+        request: InferenceRequest,
+        plan: Plan,
+        started: float,
+        tried: Sequence[Pod],
+        failed: tuple[FailedAttempt, ...],
     ) -> tuple[Target, Attempt]:
         pods = candidates(self.registry, request, plan.selector)
         if tried:
@@ -88,24 +101,7 @@ class RoutingMiddleware:
         begun = self.clock()
         target = plan.strategy.pick(request, pods)
         picked = self.clock()
-        return target, Attempt(attempt.number, attempt.started, picked, picked - begun, attempt.failed)
-
-    async def _attempt(
-        self, scope: Scope, receive: Receive, send: Send, request: InferenceRequest, target: Target, attempt: Attempt
-    ) -> UpstreamError | None:
-        """Try one pod; the failure when another try is to follow, None when the request has ended."""
-        with target.pod.lease():
-            try:
-                await self.app(scope, receive, send)
-            except UpstreamError as error:
-                if self._may_retry(request, error, attempt):
-                    error.discard()
-                    return error
-                await refuse(error, scope, receive, send)
-        outcome = OUTCOME.get(scope)
-        if outcome is not None:
-            PLAN.require(scope).strategy.observe(request, target, outcome)
-        return None
+        return target, Attempt(started, picked, picked - begun, failed)
 
     def _may_retry(self, request: InferenceRequest, error: UpstreamError, attempt: Attempt) -> bool:
         return (
@@ -116,8 +112,8 @@ class RoutingMiddleware:
             and self.budget.take()
         )
 
-    def _target_headers(self, plan: Plan, target: Target) -> Headers:
-        if plan.hide_target:
-            return target.headers
-        strategy = (b"routing-strategy", plan.strategy_name.encode())
-        return (strategy, *target.pod.answer_headers, *target.headers)
+
+def _target_headers(plan: Plan, target: Target) -> Headers:
+    if plan.hide_target:
+        return target.headers
+    return ((b"routing-strategy", plan.strategy_name.encode()), *target.pod.answer_headers, *target.headers)

@@ -34,7 +34,8 @@ def load_class(path: str) -> type[Strategy]:
 class Catalogue:
     """Builds strategies and keeps them, since they learn.
 
-    `extra` adds names to the table. The number of kept lists is bounded, because clients write them; their members are shared with the single strategies.
+    `extra` adds names to the table. The number of kept lists is bounded, because clients write them; their members are
+    shared with the single strategies.
     """
 
     def __init__(

@@ -112,7 +112,7 @@ class RawEngine:
         self.peers: list[Peer] = []
 
     async def __aenter__(self) -> "RawEngine":
-        sock = socket.socket()
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # so that asyncio sets no-delay
         sock.bind(("127.0.0.1", 0))
         if self._buffer_bytes:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._buffer_bytes)
