@@ -29,7 +29,8 @@ bench-memory: .venv-bench/ready
 	$(BENCH)/python -m tests.benchmarks.memory
 
 test-vllm: .venv/dev
-	$(BIN)/pytest -m vllm tests/e2e --vllm $(VLLM)
+	$(BIN)/python tests/vllm/install.py $(VLLM)
+	$(BIN)/pytest -m vllm tests/vllm --vllm $(VLLM)
 
 clean:
 	rm -rf .venv .venv-bench

@@ -23,13 +23,14 @@ def create_admin(
 ) -> Starlette:
     """The admin application; `exposition` turns an Accept header into metrics text and its content type."""
 
-    def metrics(request: Request) -> Response:
+    # coroutines, because Starlette runs plain functions in a thread, where what they read may change meanwhile
+    async def metrics(request: Request) -> Response:
         if exposition is None:
             return Response("metrics are off: metrics.enabled is false\n", 404)
         text, content_type = exposition(request.headers.get("accept", ""))
         return Response(text, headers={"content-type": content_type})
 
-    def status(_request: Request) -> Response:
+    async def status(_request: Request) -> Response:
         return JSONResponse(_status(lifecycle, registry, faults()))
 
     return Starlette(routes=[*probe_routes(lifecycle), Route("/metrics", metrics), Route("/status.json", status)])

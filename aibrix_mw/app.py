@@ -154,7 +154,7 @@ class Gateway:
         except ImportError as error:
             reason = "needs prometheus_client: pip install 'aibrix-mw[metrics]', or set it to false"
             raise ConfigurationError([Fault("metrics.enabled", reason)]) from error
-        metrics = GatewayMetrics(self.registry, per_pod=self.settings.metrics.per_pod)
+        metrics = GatewayMetrics(self.registry, per_pod=self.settings.metrics.per_pod, strategies=self.catalogue)
         return [Middleware(MetricsMiddleware, metrics=metrics)], metrics.exposition
 
     # --- the life of a gateway

@@ -1,16 +1,19 @@
 """The command line: `aibrix-mw serve | engine | demo | validate`."""
 
 import logging
+import signal
+import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 import msgspec
 
 from aibrix_mw import __version__
-from aibrix_mw.errors import ConfigurationError
+from aibrix_mw.errors import ConfigurationError, Fault
 from aibrix_mw.settings import ModelSettings, Settings, load
 
 PATH = click.Path(path_type=Path, dir_okay=False)
@@ -22,10 +25,19 @@ def main() -> None:
     """LLM inference gateway for vLLM pods on Kubernetes."""
 
 
-def _report(error: ConfigurationError) -> None:
+def _report(error: ConfigurationError) -> NoReturn:
     for fault in error.faults:
-        click.echo(f"error: {fault}", err=True)
+        click.echo(f"error: {_shown(fault)}", err=True)
     sys.exit(1)
+
+
+def _shown(fault: Fault) -> str:
+    return str(fault) if fault.path else fault.reason
+
+
+def _end_on_sigterm() -> None:
+    """Let SIGTERM end the process in good order as long as nobody else handles it: while it starts, above all."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
 
 @main.command()
@@ -39,6 +51,7 @@ def _report(error: ConfigurationError) -> None:
 @click.option("--default-strategy", help="Routing strategy where nobody names one; default: least-request.")
 def serve(file: Path | None, pods: Path | None, endpoints: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401
     """Serve the gateway."""
+    _end_on_sigterm()
     flags = {
         "listen.host": options["host"],
         "listen.port": options["port"],
@@ -120,8 +133,33 @@ def engine(models: tuple[str, ...], adapters: tuple[str, ...], host: str, port: 
         simulated = EngineOptions(models=models, adapters=adapters, **options)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    click.echo(f"simulated engine {simulated.name} serves {', '.join(models)} on http://{host}:{port}")
-    uvicorn.run(create_engine(simulated), host=host, port=port, log_level="warning", server_header=False)
+    _end_on_sigterm()
+    try:
+        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise click.ClickException(f"cannot listen on {host} port {port}: {error.strerror}") from None
+    with listener:
+        port = listener.getsockname()[1]
+        click.echo(f"simulated engine {simulated.name} serves {', '.join(models)} on http://{host}:{port}")
+        server = uvicorn.Server(uvicorn.Config(create_engine(simulated), log_level="warning", server_header=False))
+        with suppress(KeyboardInterrupt):
+            server.run([listener])
+
+
+@main.command()
+@click.option("--port", type=int, help="Port for clients; default: 8080, or a free one.")
+@click.option("--admin-port", type=int, help="Port for operators; default: 8081, or a free one.")
+@click.option("--tour", is_flag=True, help="Use every main feature once, compare what is seen with what is expected.")
+def demo(port: int | None, admin_port: int | None, *, tour: bool) -> None:
+    """Serve a gateway in front of two simulated engines, all on the loopback address, and say what to try."""
+    from aibrix_mw.demo import run_demo
+
+    _end_on_sigterm()
+    try:
+        as_expected = run_demo(click.echo, port=port, admin_port=admin_port, tour=tour)
+    except ConfigurationError as error:
+        _report(error)
+    sys.exit(0 if as_expected else 1)
 
 
 @main.command()
@@ -130,13 +168,14 @@ def validate(files: tuple[Path, ...]) -> None:
     """Check settings, pod manifests and config annotations; one line a fault, exit 1 when there is any."""
     from aibrix_mw.validation import validate_file
 
+    logging.getLogger("aibrix_mw").addHandler(logging.NullHandler())  # what readers log is in the report
     faulty = False
     for file in files:
         report = validate_file(file)
         for warning in report.warnings:
             click.echo(f"warning: {file}: {warning}")
         for fault in report.faults:
-            click.echo(f"error: {file}: {fault}", err=True)
+            click.echo(f"error: {file}: {_shown(fault)}", err=True)
         if not report.faults:
             click.echo(f"{file}: {report.kind}, valid")
         faulty = faulty or bool(report.faults)

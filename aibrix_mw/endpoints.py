@@ -1,8 +1,8 @@
 """What the gateway answers itself on its client port: probes and the list of models."""
 
+from collections.abc import Callable
 from typing import Any
 
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -10,11 +10,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from aibrix_mw.errors import MethodNotAllowed, UnknownModel
 from aibrix_mw.lifecycle import Lifecycle
 from aibrix_mw.outcome import Outcome
-from aibrix_mw.paths import PROBES
 from aibrix_mw.pods.registry import PodRegistry, Served
 from aibrix_mw.scope import OUTCOME, refuse
 
 MODELS = "/v1/models"
+_READING = frozenset({"GET", "HEAD"})
 
 
 def endpoints(lifecycle: Lifecycle, registry: PodRegistry, otherwise: ASGIApp) -> ASGIApp:
@@ -30,14 +30,25 @@ def probe_routes(lifecycle: Lifecycle) -> list[Route]:
     Probes have no outcome: they are no requests to count.
     """
 
-    def healthz(_request: Request) -> Response:
-        return JSONResponse({"status": "ok"})
-
-    def readyz(_request: Request) -> Response:
+    def readyz() -> Response:
         reason = lifecycle.not_ready()
         return JSONResponse({"status": reason or "ready"}, 200 if reason is None else 503)
 
-    return [Route(path, answer) for path, answer in zip(PROBES, (healthz, readyz), strict=True)]
+    return [Route("/healthz", Probe(lambda: JSONResponse({"status": "ok"}))), Route("/readyz", Probe(readyz))]
+
+
+class Probe:
+    """One probe; an ASGI application."""
+
+    def __init__(self, answer: Callable[[], Response]) -> None:
+        self.answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer GET and HEAD."""
+        if scope["method"] in _READING:
+            await self.answer()(scope, receive, send)
+        else:
+            await MethodNotAllowed("a probe takes GET", "GET, HEAD").respond(scope, receive, send)
 
 
 class ModelList:
@@ -50,7 +61,7 @@ class ModelList:
         """Answer for one model or all; an ASGI application."""
         names = self.registry.names()
         wanted = scope["path_params"].get("name")
-        if scope["method"] not in {"GET", "HEAD"}:
+        if scope["method"] not in _READING:
             await refuse(MethodNotAllowed("the list of models takes GET", "GET, HEAD"), scope, receive, send)
         elif wanted is not None and wanted not in names:
             await refuse(UnknownModel(wanted), scope, receive, send)

@@ -52,6 +52,8 @@ _NOT_TO_ENGINE = (
         b"x-real-ip",
     }
 )
+# some servers read an underscore as a hyphen
+_NOT_TO_ENGINE |= {name.replace(b"-", b"_") for name in _NOT_TO_ENGINE}
 _NOT_TO_CLIENT = HOP_BY_HOP | _OURS
 
 
@@ -101,8 +103,8 @@ class Forwarder:
         protocol = scope.get("scheme", "http").encode()
         host = headers.get(b"host", b"")
         if self._trusted and self._trusts(peer):
-            before = headers.get(b"x-forwarded-for")
-            origin = origin if before is None else before + b", " + origin
+            before = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+            origin = b", ".join([*before, origin])
             protocol = headers.get(b"x-forwarded-proto", protocol)
             host = headers.get(b"x-forwarded-host", host)
         return [(b"x-forwarded-for", origin), (b"x-forwarded-proto", protocol), (b"x-forwarded-host", host)]
@@ -112,4 +114,6 @@ class Forwarder:
             address = ipaddress.ip_address(peer)
         except ValueError:
             return False
+        if address.version == 6 and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
         return any(address in network for network in self._trusted)

@@ -31,17 +31,20 @@ class FormModel:
         self._header = b""
         self._header_value = b""
         self._wanted = False
-        self._parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": self._begin_part,
-                "on_header_field": self._add_header_name,
-                "on_header_value": self._add_header_value,
-                "on_header_end": self._end_header,
-                "on_part_data": self._add_data,
-                "on_part_end": self._end_part,
-            },
-        )
+        try:
+            self._parser = MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._begin_part,
+                    "on_header_field": self._add_header_name,
+                    "on_header_value": self._add_header_value,
+                    "on_header_end": self._end_header,
+                    "on_part_data": self._add_data,
+                    "on_part_end": self._end_part,
+                },
+            )
+        except FormParserError as error:
+            raise InvalidRequest(f"the multipart content-type is not valid: {error}") from None
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the form; InvalidRequest when they are none."""

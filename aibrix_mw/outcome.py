@@ -11,7 +11,7 @@ class FailedAttempt(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a request ended; times are seconds of the event loop's clock, 0 where it did not come so far.
+    """How a request ended; times are seconds by `time.perf_counter`, 0 where it did not come so far.
 
     `name` is `ok`, the outcome of a refusal, `engine_error`, `stream_truncated` or `client_cancelled`.
     """

@@ -41,7 +41,10 @@ class EngineUnavailable(UpstreamError):
         """Pass on the engine's own answer."""
         with Presence(scope, receive) as presence:
             presence.listen()
-            await self._pass_on(scope, send)
+            try:
+                await self._pass_on(scope, send)
+            except ClientLeft:
+                presence.left = True
         if presence.left:
             OUTCOME.put(scope, CLIENT_LEFT)
 
@@ -176,19 +179,20 @@ class Relay:
         """Stream the answer. What fails from here on ends it short: the client sees that something is missing."""
         answer = self.answer
         headers = to_client(answer.headers)
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         try:
+            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
             while not answer.ended:
                 await send({"type": "http.response.body", "body": self._chunk, "more_body": True})
                 self._chunk = await answer.read()
+            self._record(scope, "engine_error" if answer.status >= 500 else "ok")
+            await send({"type": "http.response.body", "body": self._chunk})
         except UpstreamError as error:
             self._record(scope, "stream_truncated")
             await self._explain(error, headers, send)
-            return
+        except OSError:  # what an ASGI server may raise when nobody reads the answer any more
+            raise ClientLeft from None
         finally:
             answer.close()
-        self._record(scope, "engine_error" if answer.status >= 500 else "ok")
-        await send({"type": "http.response.body", "body": self._chunk})
 
     def _record(self, scope: Scope, name: str) -> None:
         status, now = self.answer.status, self.clock()

@@ -132,8 +132,8 @@ class InferenceRequest:
         """The text that routing looks at: raw JSON of `tools`, then of `messages`, `prompt` or `input`."""
         if self._prompt is None:
             fields = self.fields
-            text = fields.messages or fields.prompt or fields.input
-            self._prompt = bytes(fields.tools) + bytes(text)
+            texts = (_given(text) for text in (fields.messages, fields.prompt, fields.input))
+            self._prompt = _given(fields.tools) + next(filter(None, texts), b"")
         return self._prompt
 
     @property
@@ -142,14 +142,25 @@ class InferenceRequest:
         return -(-len(self.prompt) // 4)
 
     @property
+    def previous_response_id(self) -> bytes:
+        """Raw JSON of the field, empty when the client gives none."""
+        return _given(self.fields.previous_response_id)
+
+    @property
     def max_tokens(self) -> int | None:
         """How many tokens the client allows at most; None when it does not say so in a whole number."""
         fields = self.fields
         for raw in (fields.max_tokens, fields.max_completion_tokens, fields.max_output_tokens):
-            if raw and raw != b"null":
-                text = bytes(raw)
+            text = _given(raw)
+            if text:
                 return int(text) if text.isdigit() and len(text) < 19 else None
         return None
+
+
+def _given(raw: msgspec.Raw) -> bytes:
+    """The raw value; a null is as good as an absent field."""
+    text = bytes(raw)
+    return b"" if text == b"null" else text
 
 
 def top_level_values(body: bytes | bytearray) -> Iterator[tuple[str, int, int]]:

@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable
 
+_ROUNDING = 1e-6  # five requests of 0.2 are a retry
+
 
 class RetryBudget:
     """A bucket of retries.
@@ -34,7 +36,7 @@ class RetryBudget:
         """Take one retry if there is one."""
         self._advance()
         self.balance = min(self.balance, self.WINDOW * self.floor + self.ratio * sum(self._counts))
-        if self.balance < 1.0:
+        if self.balance < 1.0 - _ROUNDING:
             return False
         self.balance -= 1.0
         return True

@@ -33,21 +33,17 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One try on a pod, and what the ones before met.
+    """One try on a pod, and which ones have failed so far; at the end, itself included.
 
-    `started` is when routing started, by the event loop's clock: timers run over all attempts. `picked` is when the pod
-    was chosen, by `time.perf_counter`; `pick_seconds` is what the strategy took.
+    `number` counts from 1. `started` is when routing started, by the event loop's clock: timers run over all attempts.
+    `picked` is when the pod was chosen, by `time.perf_counter`; `pick_seconds` is what the strategy took.
     """
 
+    number: int
     started: float
     picked: float = 0.0
     pick_seconds: float = 0.0
     failed: tuple[FailedAttempt, ...] = ()
-
-    @property
-    def number(self) -> int:
-        """Which try this is, counted from 1."""
-        return len(self.failed) + 1
 
 
 class Slot(Generic[T]):

@@ -9,6 +9,7 @@ import logging
 import resource
 import signal
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 import uvicorn
@@ -17,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from aibrix_mw.app import Gateway
 from aibrix_mw.client import ON_DISCONNECT
+from aibrix_mw.errors import ConfigurationError, Fault
 from aibrix_mw.settings import Settings
 
 logger = logging.getLogger("aibrix_mw")
@@ -56,9 +58,18 @@ class GatewayProtocol(HttpToolsProtocol):
 
 
 class Listener(uvicorn.Server):
-    """One uvicorn server whose start and stop somebody else decides."""
+    """One uvicorn server whose start and stop somebody else decides; `setting` is where its port comes from."""
 
-    def __init__(self, app: ASGIApp, host: str | None, port: int, **options: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        app: ASGIApp,
+        host: str | None,
+        port: int,
+        setting: str = "listen.port",
+        **options: Any,  # noqa: ANN401
+    ) -> None:
+        self.setting = setting
+        self.servers = []
         super().__init__(
             uvicorn.Config(
                 app,
@@ -77,10 +88,25 @@ class Listener(uvicorn.Server):
         )
 
     async def open(self) -> None:
-        """Listen; SystemExit when the address cannot be had."""
-        self.config.load()
-        self.lifespan = self.config.lifespan_class(self.config)
-        await self.startup()
+        """Listen; ConfigurationError when the address or the certificate cannot be had."""
+        config = self.config
+        try:
+            config.load()
+        except OSError as error:  # an ssl.SSLError is one too
+            reason = f"cannot be used with listen.tls_key_file: {error.strerror or error}"
+            raise ConfigurationError([Fault("listen.tls_cert_file", reason)]) from None
+        loop = asyncio.get_running_loop()
+        try:
+            # not uvicorn's own start, which ends the process where this raises
+            server = await loop.create_server(
+                self._protocol, config.host, config.port, ssl=config.ssl, backlog=config.backlog
+            )
+        except OSError as error:
+            raise ConfigurationError([Fault(self.setting, f"cannot listen: {error.strerror or error}")]) from None
+        self.servers = [server]
+
+    def _protocol(self) -> asyncio.Protocol:
+        return GatewayProtocol(config=self.config, server_state=self.server_state, app_state={})
 
     @property
     def port(self) -> int:
@@ -121,16 +147,19 @@ class Server:
             ssl_keyfile=listen.tls_key_file,
             backlog=4096,
         )
-        self.admin = Listener(gateway.admin, listen.admin_host, listen.admin_port)
+        self.admin = Listener(gateway.admin, listen.admin_host, listen.admin_port, "listen.admin_port")
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
 
     async def run(self, on_ready: Callable[["Server"], None] | None = None) -> None:
-        """Serve until `stop`, then drain."""
-        self._take_signals()
+        """Serve until `stop`, then drain. ConfigurationError when there is nothing to listen on.
+
+        Signals are left alone until the listeners are open: before that there is nothing to drain.
+        """
         async with self.gateway.running():
             await self.admin.open()
             await self.client.open()
+            self._take_signals()
             if on_ready is not None:
                 on_ready(self)
             await self._stop.wait()
@@ -160,7 +189,8 @@ class Server:
         if not await self._unless_hurried(self.client.finished(), shutdown.grace):
             logger.warning("draining: %d connections are cut", len(self.client.server_state.connections))
             await self.gateway.upstream.aclose()
-            await self._unless_hurried(self.client.finished(), _LAST_WORDS_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.client.finished(), _LAST_WORDS_SECONDS)
             self.client.abort()
 
     async def _unless_hurried(self, wait: Coroutine[Any, Any, object], seconds: float) -> bool:
@@ -188,11 +218,12 @@ def in_flight_cap(settings: Settings) -> int:
 
 def serve_gateway(gateway: Gateway, on_ready: Callable[[Server], None] | None = None) -> None:
     """Serve the gateway on its two ports until SIGTERM or SIGINT; on uvloop."""
-    with asyncio.Runner(loop_factory=_new_loop) as runner:
+    with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(Server(gateway).run(on_ready))
 
 
-def _new_loop() -> asyncio.AbstractEventLoop:
+def new_loop() -> asyncio.AbstractEventLoop:
+    """The event loop that a gateway is served on."""
     import uvloop
 
     loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()

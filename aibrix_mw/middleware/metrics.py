@@ -64,6 +64,7 @@ class MetricsMiddleware:
         strategy = self.metrics.strategy_label(plan.strategy_name)
         self.metrics.pick[strategy,].observe(attempt.pick_seconds)
         self.metrics.routing[model, strategy].observe(attempt.picked - begun)
-        self.metrics.count_attempts(model, attempt.failed, answered=outcome.first_byte > 0)
+        answered = outcome.first_byte > 0 and len(attempt.failed) < attempt.number
+        self.metrics.count_attempts(model, attempt.failed, answered=answered)
         if target.fallback is not None:
             self.metrics.fallbacks[model, strategy, target.fallback] += 1

@@ -15,13 +15,15 @@ from aibrix_mw.pods.registry import PodRegistry, Served
 from aibrix_mw.request import InferenceRequest, RequestFields, parse_fields, replace_value
 from aibrix_mw.scope import CLIENT_LEFT, OUTCOME, REQUEST, InferencePaths, headers_of, refuse
 
+_LONGEST_NUMBER = 18
+
 
 class ModelMiddleware:
     """Fills the slot REQUEST; refuses bodies that name no model and models that nobody serves.
 
     `unknown="pass"` hands requests for unknown models to the inner application untouched. The inner application may
     read the body again. Sizes are bytes: a body over `max_body_bytes` is refused, one over `max_replay_bytes` is tried
-    on one pod only.
+    on one pod only, and so is any request for a path beyond the default ones: nobody says that it is safe to repeat.
     """
 
     def __init__(
@@ -72,7 +74,7 @@ class ModelMiddleware:
         if headers.get(b"content-encoding", b"identity") != b"identity":
             raise UnsupportedEncoding("compressed request bodies are not supported")
         length = headers.get(b"content-length")
-        if length is not None and int(length) > self.max_body_bytes:
+        if length is not None and _size(length) > self.max_body_bytes:
             raise RequestTooLarge(self.max_body_bytes)
         boundary = boundary_of(headers.get(b"content-type", b""))
         if boundary is not None:
@@ -110,7 +112,9 @@ class ModelMiddleware:
             user=user.decode("latin-1") if user else None,
             more=reader.more,
             received=time.perf_counter(),
-            repeatable=not reader.more and len(reader.body) <= self.max_replay_bytes,
+            repeatable=(
+                not reader.more and len(reader.body) <= self.max_replay_bytes and route_path(scope) in INFERENCE_PATHS
+            ),
         )
 
     def _check_transfer_fields(self, fields: RequestFields) -> None:
@@ -125,3 +129,10 @@ class ModelMiddleware:
         if form is not None:
             return form.renamed(reader.body, served.model)
         return replace_value(reader.body, "model", msgspec.json.encode(served.model))
+
+
+def _size(length: bytes) -> int:
+    """Value of a content-length header; not every server refuses what is no number."""
+    if not length.isdigit() or len(length) > _LONGEST_NUMBER:
+        raise InvalidRequest("content-length is not a number")
+    return int(length)

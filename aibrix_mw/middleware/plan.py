@@ -69,7 +69,7 @@ class PlanMiddleware:
         strategy = self.catalogue.get(name, profile.routing_config, trusted=source != "header")
         selector = self._selector(headers) if obey_client and self.may_filter else None
         pods = candidates(self.registry, request, selector)
-        if request.fields.previous_response_id and request.path == "/v1/responses" and len(pods) > 1:
+        if request.path == "/v1/responses" and len(pods) > 1 and request.previous_response_id:
             name, source = _SESSION, "responses"
             strategy = self.catalogue.get(name)
             if b"x-session-id" not in headers:

@@ -4,9 +4,10 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 
+import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from aibrix_mw.errors import GatewayError, Headers, UpstreamError
+from aibrix_mw.errors import GatewayError, Headers, UpstreamError, reflect
 from aibrix_mw.outcome import FailedAttempt
 from aibrix_mw.paths import INFERENCE_PATHS
 from aibrix_mw.pods.candidates import candidates
@@ -79,13 +80,16 @@ class RoutingMiddleware:
                     await self.app(scope, receive, send)
                     break
                 except UpstreamError as error:
-                    if not self._may_retry(request, error, attempt):
+                    tried.append(target.pod)
+                    failed = (*failed, FailedAttempt(target.pod.info.name, error.reason))
+                    if not self._may_retry(request, plan, error, tried):
+                        ATTEMPT.put(scope, msgspec.structs.replace(attempt, failed=failed))
                         await refuse(error, scope, receive, send)
                         break
                     error.discard()
-                    tried.append(target.pod)
-                    failed = (*failed, FailedAttempt(target.pod.info.name, error.reason))
-        plan.strategy.observe(request, target, OUTCOME.require(scope))
+        outcome = OUTCOME.get(scope)
+        if outcome is not None:
+            plan.strategy.observe(request, target, outcome)
 
     def _pick(
         self,
@@ -97,23 +101,34 @@ class RoutingMiddleware:
     ) -> tuple[Target, Attempt]:
         pods = candidates(self.registry, request, plan.selector)
         if tried:
-            pods = [pod for pod in pods if pod not in tried] or pods
+            pods = _untried(pods, tried)
         begun = self.clock()
         target = plan.strategy.pick(request, pods)
         picked = self.clock()
-        return target, Attempt(started, picked, picked - begun, failed)
+        return target, Attempt(len(failed) + 1, started, picked, picked - begun, failed)
 
-    def _may_retry(self, request: InferenceRequest, error: UpstreamError, attempt: Attempt) -> bool:
+    def _may_retry(self, request: InferenceRequest, plan: Plan, error: UpstreamError, tried: Sequence[Pod]) -> bool:
         return (
             error.repeatable
             and request.repeatable
-            and attempt.number < self.attempts
-            and bool(self.registry.serving(request.requested_model))
+            and len(tried) < self.attempts
+            and self._has_another(request, plan, tried)
             and self.budget.take()
         )
+
+    def _has_another(self, request: InferenceRequest, plan: Plan, tried: Sequence[Pod]) -> bool:
+        try:
+            return bool(_untried(candidates(self.registry, request, plan.selector), tried))
+        except GatewayError:
+            return False
+
+
+def _untried(pods: Sequence[Pod], tried: Sequence[Pod]) -> Sequence[Pod]:
+    """The pods for one more try: those that had none, or the only one there is."""
+    return pods if len(pods) == 1 else [pod for pod in pods if pod not in tried]
 
 
 def _target_headers(plan: Plan, target: Target) -> Headers:
     if plan.hide_target:
         return target.headers
-    return ((b"routing-strategy", plan.strategy_name.encode()), *target.pod.answer_headers, *target.headers)
+    return ((b"routing-strategy", reflect(plan.strategy_name)), *target.pod.answer_headers, *target.headers)

@@ -24,7 +24,7 @@ def load_class(path: str) -> type[Strategy]:
     module, _, name = path.partition(":")
     try:
         found = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError) as error:
         raise ConfigurationError([Fault(path, f"cannot be imported: {error}")]) from error
     if not (isinstance(found, type) and issubclass(found, Strategy)):
         raise ConfigurationError([Fault(path, "is not a subclass of aibrix_mw.strategies.base.Strategy")])
@@ -50,7 +50,7 @@ class Catalogue:
         self._singles: dict[tuple[str, bytes], Strategy] = {}
         self._lists: dict[tuple[str, bytes], Strategy] = {}
 
-    def __contains__(self, name: str) -> bool:
+    def __contains__(self, name: object) -> bool:
         return name in self._table
 
     def preset(self, name: str, options: Options) -> None:
@@ -108,7 +108,7 @@ class Catalogue:
                 reason = "cannot stand in a list" if member is not None else "does not exist"
                 raise UnknownStrategy(spec, f"{name} {reason}")
             items.append(Item(member, weight))
-        return WeightedList(items, self._rng)
+        return WeightedList([item for item in items if item.weight], self._rng)
 
 
 def _canonical(options: Options | None) -> bytes:

@@ -23,12 +23,11 @@ class Item(msgspec.Struct, frozen=True):
 
 
 def parse_weights(spec: str) -> list[tuple[str, int]]:
-    """Names and weights of a list; items of weight 0 are dropped. ValueError says what is wrong."""
+    """Names and weights of a list, at least one of them above 0. ValueError says what is wrong."""
     pairs = [_parse_item(item.strip()) for item in spec.split(",")]
-    kept = [(name, weight) for name, weight in pairs if weight > 0]
-    if not kept:
+    if not any(weight for _, weight in pairs):
         raise ValueError("all weights are zero")
-    return kept
+    return pairs
 
 
 def _parse_item(item: str) -> tuple[str, int]:

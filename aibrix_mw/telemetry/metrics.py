@@ -6,7 +6,7 @@ families of them when somebody scrapes. What the registry knows anyway is read a
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -91,9 +91,10 @@ class CounterFamily(Counter[Labels]):
 class GatewayMetrics(Collector):
     """All families of one gateway, in a registry of its own."""
 
-    def __init__(self, pods: PodRegistry, *, per_pod: bool = True) -> None:
+    def __init__(self, pods: PodRegistry, *, per_pod: bool = True, strategies: Container[str] = TABLE) -> None:
         self.pods = pods
         self.per_pod = per_pod
+        self.strategies = strategies
         self.requests = CounterFamily(
             "aibrix_gateway_requests", "Requests by how they ended.", ["model", "profile", "code", "outcome"]
         )
@@ -145,11 +146,13 @@ class GatewayMetrics(Collector):
         return encode(self.registry), content_type
 
     def strategy_label(self, name: str) -> str:
-        """A strategy's name as a bounded label: what is not in the table is a list or comes from outside."""
-        return name if name in TABLE else "custom" if "." in name else "list"
+        """A strategy's name as a bounded label: what is not in the table is a list, or a class that settings name."""
+        if name in self.strategies:
+            return name
+        return "custom" if name.rpartition(":")[2].isidentifier() and "," not in name else "list"
 
     def count_attempts(self, model: str, failed: Iterable[FailedAttempt], *, answered: bool) -> None:
-        """Count the tries of one request."""
+        """Count the tries of one request: those that failed, and the one that was answered."""
         for attempt in failed:
             self.attempts[model, attempt.reason] += 1
         if answered:

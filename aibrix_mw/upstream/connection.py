@@ -351,11 +351,14 @@ class Connection(asyncio.Protocol):
     def _expect_more(self) -> None:
         """Expect the next bytes of a body."""
         timers = self.timers
-        idle_until = self.loop.time() + timers.idle
-        if timers.whole and timers.until < idle_until:
+        deadline = self.loop.time() + timers.idle
+        if timers.whole and timers.until < deadline:
             self._expect(timers.until, timers.timer)
-        else:
-            self._expect(idle_until, "idle_timeout")
+        elif self._alarm is None or self._alarm_at > deadline:
+            self._expect(deadline, "idle_timeout")
+        else:  # the same, once per chunk
+            self._deadline = deadline
+            self._timer = "idle_timeout"
 
     def _expect(self, deadline: float, timer: str) -> None:
         """Expect the next step until then. The alarm is set anew only if it would ring too late."""

@@ -108,17 +108,14 @@ class HttpxAnswer:
         self._upstream = upstream
         self._response = response
         self._timers = timers
-        self._chunks = cast("AsyncGeneratorType[bytes, None]", response.aiter_raw())
-        self._begun = False
+        self._chunks = cast("AsyncGeneratorType[bytes, None]", _raw(response))
+        self._size = 0
         self._closed = False
 
     async def read(self) -> bytes:
         """The bytes that have arrived since the last call; b"" at the end."""
-        while not self.ended:
-            chunk = await self._next()
-            if chunk:
-                return await self._take(chunk)
-        return b""
+        chunk = b"" if self.ended else await self._next()
+        return await self._take(chunk) if chunk else b""
 
     def close(self) -> None:
         """Abort the exchange unless it has ended."""
@@ -148,10 +145,10 @@ class HttpxAnswer:
         if self.status in _WITHOUT_BODY:
             return 0
         length = self._response.headers.get("content-length")
-        return None if length is None else int(length) - self._response.num_bytes_downloaded
+        return None if length is None else int(length) - self._size
 
     async def _take(self, chunk: bytes) -> bytes:
-        self._begun = True
+        self._size += len(chunk)
         left = self._left()
         if left is not None and left < 0:
             chunk = chunk[:left]
@@ -174,12 +171,21 @@ class HttpxAnswer:
 
     def _deadline(self) -> tuple[float, str]:
         timers = self._timers
-        if not self._begun:
+        if not self._size:
             return timers.until, timers.timer
         idle_until = asyncio.get_running_loop().time() + timers.idle
         if timers.whole and timers.until < idle_until:
             return timers.until, timers.timer
         return idle_until, "idle_timeout"
+
+
+async def _raw(response: httpx.Response) -> AsyncIterator[bytes]:
+    """What `aiter_raw` yields, also of an answer that its transport has read already."""
+    assert isinstance(response.stream, httpx.AsyncByteStream)
+    async for chunk in response.stream:
+        if chunk:
+            yield chunk
+    await response.aclose()
 
 
 class _Travel:

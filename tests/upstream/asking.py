@@ -1,6 +1,7 @@
 """What the tests of the upstreams say all the time."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from aibrix_mw.pods.pod import Address
@@ -24,9 +25,12 @@ def within(seconds: float = 5.0, timer: str = "first_byte_timeout", **options: A
     return Timers(until=until, timer=timer, **({"whole": False, "connect": 5.0, "idle": 5.0} | options))
 
 
-async def read_all(answer: Answer) -> bytes:
-    """The whole body."""
-    return b"".join([chunk async for chunk in chunks_of(answer)])
+async def read_all(answer: Answer, into: bytearray | None = None) -> bytes:
+    """The whole body; in `into` also what came before an error."""
+    body = bytearray() if into is None else into
+    async for chunk in chunks_of(answer):
+        body += chunk
+    return bytes(body)
 
 
 async def chunks_of(answer: Answer) -> Any:
@@ -35,7 +39,18 @@ async def chunks_of(answer: Answer) -> Any:
         yield chunk
 
 
-async def fetch(upstream: Upstream, engine: RawEngine, **options: Any) -> tuple[Answer, bytes]:
+async def turns_until(condition: Callable[[], bool]) -> None:
+    """Let the loop turn, a while at most."""
+    for _ in range(1000):
+        if condition():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("it does not happen")
+
+
+async def fetch(
+    upstream: Upstream, engine: RawEngine, timers: Timers | None = None, **options: Any
+) -> tuple[Answer, bytes]:
     """Ask and read all."""
-    answer = await upstream.send(ask(engine.address, **options), within())
+    answer = await upstream.send(ask(engine.address, **options), timers or within())
     return answer, await read_all(answer)

@@ -1,13 +1,16 @@
 """Both upstreams, both event loops, and engines that do what a script says."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from ssl import SSLContext
 
 import httpx
 import pytest
 import uvloop
 
+from aibrix_mw.pods.pod import Address
 from aibrix_mw.upstream.base import Upstream
 from aibrix_mw.upstream.http1 import Http1Upstream
 from aibrix_mw.upstream.httpx import HttpxUpstream
@@ -26,8 +29,8 @@ async def run() -> AsyncIterator[Engines]:
     """Start an engine that runs a script per connection."""
     async with AsyncExitStack() as stack:
 
-        async def start(script: Script, buffer_bytes: int | None = None) -> RawEngine:
-            return await stack.enter_async_context(RawEngine(script, buffer_bytes))
+        async def start(script: Script, buffer_bytes: int | None = None, tls: SSLContext | None = None) -> RawEngine:
+            return await stack.enter_async_context(RawEngine(script, buffer_bytes, tls))
 
         yield start
 
@@ -55,3 +58,15 @@ async def upstream(request: pytest.FixtureRequest) -> AsyncIterator[Upstream]:
     await upstream.aclose()
     await asyncio.sleep(0)
     await asyncio.sleep(0)
+
+
+@pytest.fixture
+def black_hole() -> Iterator[Address]:
+    """An address whose queue of connections is full: a further one gets no answer."""
+    with socket.socket() as listener, socket.socket() as one, socket.socket() as two, socket.socket() as three:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for filler in (one, two, three):
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        yield Address("127.0.0.1", listener.getsockname()[1])

@@ -5,6 +5,8 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from ssl import SSLContext
+from typing import Self, cast
 
 from aibrix_mw.pods.pod import Address
 
@@ -48,6 +50,10 @@ class Peer:
         while size > 0 and (data := await self.reader.read(min(size, 262144))):
             size -= len(data)
 
+    def stop_reading(self) -> None:
+        """Take nothing more from the kernel."""
+        cast(asyncio.Transport, self.writer.transport).pause_reading()
+
     async def until_gone(self) -> None:
         """Wait until the other side has closed."""
         with suppress(OSError):
@@ -79,6 +85,8 @@ class Peer:
     async def send(self, *pieces: bytes) -> None:
         """Send each piece in a segment of its own: the loop turns, so that the other side reads it before the next."""
         for piece in pieces:
+            if self.writer.is_closing():
+                raise ConnectionError("closed")
             self.writer.write(piece)
             await self.writer.drain()
             self.sent += len(piece)
@@ -104,21 +112,23 @@ class Peer:
 class RawEngine:
     """Runs one script per connection; what a script raises fails the test."""
 
-    def __init__(self, script: Script, buffer_bytes: int | None = None) -> None:
+    def __init__(self, script: Script, buffer_bytes: int | None = None, tls: SSLContext | None = None) -> None:
         self._script = script
+        self._tls = tls
         self._buffer_bytes = buffer_bytes
         self._tasks: list[asyncio.Task[None]] = []
         self._change = asyncio.Event()
         self.peers: list[Peer] = []
 
-    async def __aenter__(self) -> "RawEngine":
+    async def __aenter__(self) -> Self:
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # so that asyncio sets no-delay
         sock.bind(("127.0.0.1", 0))
         if self._buffer_bytes:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._buffer_bytes)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._buffer_bytes)
-        self._server = await asyncio.start_server(self._connected, sock=sock, limit=self._buffer_bytes or 65536)
-        self.address = Address("127.0.0.1", sock.getsockname()[1])
+        limit = self._buffer_bytes or 65536
+        self._server = await asyncio.start_server(self._connected, sock=sock, limit=limit, ssl=self._tls)
+        self.address = Address("127.0.0.1", sock.getsockname()[1], self._tls is not None)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -128,15 +138,21 @@ class RawEngine:
             peer.writer.transport.abort()
         outcomes = await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.sleep(0)
-        faults = [fault for fault in outcomes if isinstance(fault, Exception) and not isinstance(fault, OSError)]
+        faults = [fault for fault in outcomes if isinstance(fault, Exception)]
         if faults:
             raise faults[0]
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = Peer(reader, writer)
         self.peers.append(peer)
-        self._tasks.append(asyncio.ensure_future(self._script(peer)))
+        self._tasks.append(asyncio.ensure_future(self._run(peer)))
         self._change.set()
+
+    async def _run(self, peer: Peer) -> None:
+        try:
+            await self._script(peer)
+        except OSError:
+            peer.gone.set()
 
     async def peer(self, number: int = 0) -> Peer:
         """Wait for the connection with this number."""

@@ -59,7 +59,9 @@ async def test_an_answer_may_end_with_its_connection(upstream: Upstream, run: En
 
 async def test_status_and_headers_are_the_engines_in_their_order(upstream: Upstream, run: Engines):
     engine = await run(
-        answering(b"HTTP/1.1 429 Slow\r\nX-B: 1\r\nx-a: \xc3\xbc\r\nset-cookie: a\r\nX-B:2\r\nContent-Length: 0\r\n\r\n")
+        answering(
+            b"HTTP/1.1 429 Slow\r\nX-B: 1\r\nx-a: \xc3\xbc\r\nset-cookie: a\r\nX-B:2\r\nContent-Length: 0\r\n\r\n"
+        )
     )
     answer, _ = await fetch(upstream, engine)
     assert answer.status == 429

@@ -7,15 +7,14 @@ from typing import Any
 import pytest
 
 from aibrix_mw.errors import UpstreamError
+from aibrix_mw.pods.pod import Address
 from aibrix_mw.upstream.base import Upstream
 from aibrix_mw.upstream.http1 import Http1Upstream
 from aibrix_mw.upstream.httpx import HttpxUpstream
-from tests.upstream.asking import CHUNKED, HEAD, OK, ask, fetch, read_all, within
+from tests.upstream.asking import CHUNKED, HEAD, OK, ask, fetch, read_all, turns_until, within
 from tests.upstream.conftest import Engines
 from tests.upstream.raw_engine import Peer, RawEngine, answering, in_turn, silent
-from tests.upstream.test_timers import black_hole
 
-__all__ = ["black_hole"]
 SOON = 0.1
 
 
@@ -45,7 +44,7 @@ async def gone(engine: RawEngine, upstream: Upstream, number: int = 0) -> None:
     assert connections(upstream) == 0
 
 
-async def test_while_connecting(upstream: Upstream, black_hole):
+async def test_while_connecting(upstream: Upstream, black_hole: Address):
     sending = start(upstream.send(ask(black_hole), within()))
     for _ in range(5):
         await asyncio.sleep(0)
@@ -80,10 +79,11 @@ async def test_while_sending_a_large_body(upstream: Upstream, run: Engines):
 
 
 async def test_while_the_rest_of_the_body_is_awaited(upstream: Upstream, run: Engines):
-    stopped = asyncio.Event()
+    waiting, stopped = asyncio.Event(), asyncio.Event()
 
     async def rest():
         yield b"begin"
+        waiting.set()
         try:
             await asyncio.get_running_loop().create_future()
         finally:
@@ -91,7 +91,7 @@ async def test_while_the_rest_of_the_body_is_awaited(upstream: Upstream, run: En
 
     engine = await run(silent)
     sending = start(upstream.send(ask(engine.address, rest=rest()), within()))
-    await (await engine.peer()).arrived.wait()
+    await waiting.wait()
     await cancelled(sending)
     await asyncio.wait_for(stopped.wait(), SOON)
     await gone(engine, upstream)
@@ -159,7 +159,6 @@ async def test_cancelled_at_any_moment(upstream: Upstream, run: Engines):
         asking.cancel()
         await asyncio.wait([asking])
     assert (await fetch(upstream, engine))[1] == b"ok"
-    for _ in range(10):
-        await asyncio.sleep(0)
-    assert connections(upstream) <= 1 + sum(not peer.gone.is_set() for peer in engine.peers)
-    assert len([peer for peer in engine.peers if not peer.gone.is_set()]) <= 2
+    await turns_until(lambda: connections(upstream) == sum(not peer.gone.is_set() for peer in engine.peers))
+    # httpcore 1.0 loses a connection when it is cancelled in the very turn in which it takes or returns one
+    assert connections(upstream) <= (1 if isinstance(upstream, Http1Upstream) else 4)

@@ -122,11 +122,10 @@ async def test_a_truncated_answer_is_an_error_after_its_data(
 ):
     engine = await run(answering(answer, then_close=True))
     got = await upstream.send(ask(engine.address), within())
-    data = b""
+    data = bytearray()
     with pytest.raises(UpstreamError) as caught:
-        while chunk := await got.read():
-            data += chunk
-    assert (data, caught.value.reason, got.ended) == (begin, "reset", False)
+        await read_all(got, data)
+    assert (bytes(data), caught.value.reason, got.ended) == (begin, "reset", False)
 
 
 async def test_a_reset_does_not_end_an_answer(upstream: Upstream, run: Engines):
@@ -154,7 +153,9 @@ async def test_a_connection_that_closes_before_the_head_is_complete(upstream: Up
 
 
 @pytest.mark.parametrize("extra", [b"more", OK, b"\x00"])
-@pytest.mark.parametrize("answer", [OK, CHUNKED + b"2\r\nok\r\n0\r\n\r\n", OK.replace(b"\r\n", b"\r\nconnection: close\r\n", 1)])
+@pytest.mark.parametrize(
+    "answer", [OK, CHUNKED + b"2\r\nok\r\n0\r\n\r\n", OK.replace(b"\r\n", b"\r\nconnection: close\r\n", 1)]
+)
 async def test_bytes_after_the_end_are_nobodys(upstream: Upstream, run: Engines, answer: bytes, extra: bytes):
     """F12."""
     engine = await run(answering(answer + extra))

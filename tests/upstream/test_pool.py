@@ -197,8 +197,9 @@ async def test_closing_ends_idle_and_busy_connections(run: Engines):
     await upstream.aclose()
 
 
-async def test_it_speaks_no_tls(http1: Http1Upstream):
+async def test_it_speaks_no_tls(http1: Http1Upstream, run: Engines):
     """An address that wants TLS never gets a request in the clear."""
+    engine = await run(answering(OK))
     with pytest.raises(UpstreamError) as caught:
-        await http1.send(ask(Address("127.0.0.1", 1, tls=True)), within())
-    assert caught.value.reason == "connect"
+        await http1.send(ask(Address("127.0.0.1", engine.address.port, tls=True)), within())
+    assert (caught.value.reason, engine.peers) == ("connect", [])

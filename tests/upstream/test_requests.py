@@ -1,5 +1,7 @@
 """What engines see of a request: the bytes on the wire."""
 
+from typing import Any
+
 import pytest
 
 from aibrix_mw.upstream.base import Upstream
@@ -59,7 +61,7 @@ async def test_a_rest_must_be_as_long_as_announced(upstream: Upstream, run: Engi
         peer.requests.append(bytes(peer._rest))
 
     engine = await run(script)
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="as long as announced"):
         await fetch(upstream, engine, body=b"begin", rest=pieces(*parts), length=8)
     peer = await engine.peer()
     await peer.gone.wait()
@@ -71,7 +73,7 @@ async def test_a_large_body_arrives_whole(upstream: Upstream, run: Engines, size
     engine = await run(answering(OK))
     body = bytearray(bytes(range(256)) * (size // 256 + 1))[:size]
     await fetch(upstream, engine, body=body)
-    assert engine.requests[0][0].endswith(b"\r\ncontent-length: %d\r\n\r\n%b" % (size, body))
+    assert engine.requests[0][0].endswith(b"\r\ncontent-length: %d\r\n\r\n%b" % (size, bytes(body)))
     body.clear()  # nobody holds on to it
 
 
@@ -81,14 +83,14 @@ async def test_line_breaks_in_a_head_are_refused_and_nothing_is_sent(
     upstream: Upstream, run: Engines, bad: bytes, place: str
 ):
     engine = await run(answering(OK))
-    options = {
+    places: dict[str, dict[str, Any]] = {
         "value": {"headers": [(b"x-a", bad)]},
         "name": {"headers": [(bad, b"1")]},
         "target": {"target": b"/" + bad},
         "host": {"host": bad},
-    }[place]
+    }
     with pytest.raises(ValueError, match="line break"):
-        await upstream.send(ask(engine.address, **options), within())
+        await upstream.send(ask(engine.address, **places[place]), within())
     assert engine.peers == []
 
 

@@ -1,0 +1,153 @@
+"""MetricsMiddleware: every request is counted once, with how it ended."""
+
+import asyncio
+
+import pytest
+
+from aibrix_mw.errors import NoReadyPods, UpstreamError
+from aibrix_mw.middleware.metrics import MetricsMiddleware
+from aibrix_mw.outcome import FailedAttempt, Outcome
+from aibrix_mw.pods.pod import Pod, Target
+from aibrix_mw.pods.registry import PodRegistry
+from aibrix_mw.profiles import BUILT_IN_PROFILE
+from aibrix_mw.scope import ATTEMPT, OUTCOME, PLAN, PROFILE, REQUEST, TARGET, Attempt, Plan, refuse
+from aibrix_mw.strategies.least_request import LeastRequest
+from aibrix_mw.telemetry.metrics import GatewayMetrics
+from tests.support import BODY, Client, Clock, FakeAnswer, Running, ask, ask_for, info, settle
+
+
+def counting(app, clock=None):
+    metrics = GatewayMetrics(PodRegistry())
+    return metrics, MetricsMiddleware(app, metrics=metrics, clock=clock or Clock())
+
+
+async def test_times_by_a_clock_in_hand():
+    """Head at 100, body at 101, pod chosen at 101.5, sent at 102, first byte at 105, last byte at 109, end at 110."""
+    clock = Clock(100.0)
+
+    async def app(scope, receive, send):
+        request = ask_for()
+        request.received = 101.0
+        REQUEST.put(scope, request)
+        PROFILE.put(scope, BUILT_IN_PROFILE)
+        PLAN.put(scope, Plan(LeastRequest(), "least-request", "default"))
+        TARGET.put(scope, Target(Pod(info(1)), fallback="no_data"))
+        ATTEMPT.put(scope, Attempt(2, 0.0, 101.5, 0.25, (FailedAttempt("pod-2", "reset"),)))
+        OUTCOME.put(scope, Outcome(name="ok", status=200, sent=102.0, first_byte=105.0, last_byte=109.0))
+        clock.now = 110.0
+
+    metrics, counted = counting(app, clock)
+    await ask(counted)
+    assert metrics.requests == {("m", "default", "200", "ok"): 1}
+    assert metrics.duration["m",].sum == 10.0
+    assert metrics.first_byte["m",].sum == 5.0
+    assert metrics.overhead[()].sum == 10.0 - 1.0 - 7.0
+    assert metrics.pick["least-request",].sum == 0.25
+    assert metrics.routing["m", "least-request"].sum == 1.5
+    assert metrics.attempts == {("m", "reset"): 1, ("m", "ok"): 1}
+    assert metrics.fallbacks == {("m", "least-request", "no_data"): 1}
+
+
+@pytest.mark.parametrize(("name", "family"), [("stream_truncated", "truncated"), ("client_cancelled", "cancelled")])
+async def test_those_with_a_counter_of_their_own(name, family):
+    async def app(scope, receive, send):
+        REQUEST.put(scope, ask_for())
+        OUTCOME.put(scope, Outcome(name=name, status=200))
+
+    metrics, counted = counting(app)
+    await ask(counted)
+    assert getattr(metrics, family) == {("m",): 1}
+    assert metrics.requests == {("m", "", "200", name): 1}
+    assert not metrics.first_byte
+
+
+async def test_an_unknown_model_is_no_label():
+    metrics, counted = counting(lambda scope, receive, send: refuse(NoReadyPods("secret"), scope, receive, send))
+    await ask(counted)
+    assert metrics.requests == {("_unknown", "", "503", "no_ready_pods"): 1}
+    assert not metrics.duration
+
+
+async def test_a_crash_is_counted_and_goes_on():
+    async def app(scope, receive, send):
+        raise ValueError("bug")
+
+    metrics, counted = counting(app)
+    with pytest.raises(ValueError, match="bug"):
+        await ask(counted)
+    assert metrics.requests == {("_unknown", "", "500", "internal_error"): 1}
+
+
+async def test_a_crash_after_the_end_keeps_its_outcome():
+    async def app(scope, receive, send):
+        OUTCOME.put(scope, Outcome(name="ok", status=200))
+        raise ValueError("bug")
+
+    metrics, counted = counting(app)
+    with pytest.raises(ValueError, match="bug"):
+        await ask(counted)
+    assert metrics.requests == {("_unknown", "", "200", "ok"): 1}
+
+
+async def test_what_has_no_outcome_is_not_counted():
+    async def app(scope, receive, send):
+        pass
+
+    metrics, counted = counting(app)
+    await counted({"type": "lifespan"}, None, None)
+    await ask(counted)
+    assert not metrics.requests
+
+
+async def test_every_request_has_exactly_one_outcome():
+    script = iter(
+        [
+            FakeAnswer(b"x"),
+            FakeAnswer(b"x", status=500),
+            FakeAnswer(b"x", UpstreamError("x", "reset")),
+            UpstreamError("x", "malformed"),
+            UpstreamError("x", "malformed"),
+        ]
+    )
+    async with Running(lambda _: next(script)) as running:
+        for _ in range(4):
+            await running.ask()
+        await running.ask(b"{}")
+        await running.ask(b'{"model": "nobody"}')
+        await running.ask(path="/nowhere")
+        await running.ask(b"", "/v1/models", method="GET")
+        await running.ask(b"", "/v1/models/nobody", method="GET")
+        for probe in ("/healthz", "/readyz"):
+            await running.ask(b"", probe, method="GET")
+            await running.ask(b"", probe, method="POST")
+        assert await running.outcomes() == {
+            ("m", "default", "200", "ok"): 1,
+            ("m", "default", "500", "engine_error"): 1,
+            ("m", "default", "200", "stream_truncated"): 1,
+            ("m", "default", "502", "upstream_error"): 1,
+            ("_unknown", "", "400", "bad_request"): 1,
+            ("_unknown", "", "404", "unknown_model"): 2,
+            ("_unknown", "", "404", "not_found"): 1,
+            ("_unknown", "", "200", "ok"): 1,
+        }
+
+
+async def test_the_label_of_a_strategy_is_bounded():
+    async with Running(strategies={"mine": LeastRequest}) as running:
+        for wanted in (b"mine", b"random", b"least-request:2,session-affinity", b"least-request"):
+            await running.ask(headers=[(b"routing-strategy", wanted)])
+        picks = await running.counted("aibrix_gateway_pick_duration_seconds_count", "strategy")
+    assert picks == {("mine",): 1, ("random",): 1, ("list",): 1, ("least-request",): 1}
+
+
+async def test_what_is_under_way():
+    go = asyncio.Event()
+    async with Running(lambda _: FakeAnswer(go, b"x"), pods=1) as running:
+        task = Client(running.gateway, BODY).start()
+        await settle()
+        assert await running.counted("aibrix_gateway_in_flight_requests", "model") == {("m",): 1}
+        pods = await running.counted("aibrix_gateway_pod_in_flight", "model", "engine_pod", "engine_namespace")
+        assert pods == {("m", "pod-1", "ns"): 1}
+        go.set()
+        await task
+        assert await running.counted("aibrix_gateway_in_flight_requests", "model") == {("m",): 0}

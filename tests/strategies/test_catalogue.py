@@ -1,0 +1,126 @@
+"""From a name to a strategy."""
+
+from random import Random
+
+import pytest
+
+from aibrix_mw.errors import ConfigurationError, UnknownStrategy
+from aibrix_mw.strategies import TABLE
+from aibrix_mw.strategies.base import Strategy
+from aibrix_mw.strategies.catalogue import _LISTS_KEPT, Catalogue, load_class
+from aibrix_mw.strategies.least_request import LeastRequest
+from aibrix_mw.strategies.weighted import WeightedList
+from tests.support import ask_for, make_pods
+
+LEAST = "aibrix_mw.strategies.least_request:LeastRequest"
+
+
+class Mine(Strategy):
+    """The last pod."""
+
+    def pick(self, request, pods, /):
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("name", sorted(TABLE))
+def test_a_strategy_is_built_once(name):
+    catalogue = Catalogue()
+    assert catalogue.get(name) is catalogue.get(name) is catalogue.get(name, {})
+    assert name in catalogue
+    assert name in catalogue.names()
+
+
+def test_options_make_another_instance():
+    catalogue = Catalogue()
+    first = catalogue.get("least-request", {"a": 1, "b": 2})
+    assert first is catalogue.get("least-request", {"b": 2, "a": 1})
+    assert first is not catalogue.get("least-request", {"a": 1})
+    assert first.options == {"a": 1, "b": 2}
+
+
+def test_presets_lie_under_the_options():
+    catalogue = Catalogue()
+    before, list_before = catalogue.get("session-affinity"), catalogue.get("session-affinity:2")
+    catalogue.preset("session-affinity", {"sessionKey": b"k", "x": 1})
+    fresh = catalogue.get("session-affinity", {"x": 2})
+    assert fresh is not before
+    assert catalogue.get("session-affinity:2") is not list_before
+    assert fresh.options == {"sessionKey": b"k", "x": 2}
+
+
+def test_an_import_string_needs_trust():
+    catalogue = Catalogue()
+    assert isinstance(catalogue.get(LEAST), LeastRequest)
+    with pytest.raises(UnknownStrategy) as caught:
+        catalogue.get(LEAST, trusted=False)
+    assert caught.value.message == f"incorrect routing strategy {LEAST}"
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        *("", "nonsense", "Least-Request", "os:system", "no_such_module:Thing", "aibrix_mw:Thing", "a..b:C"),
+        *("random:6,least-request:4", "power-of-two:1", "least-request,nonsense:0", "nonsense:0,least-request"),
+        *("least-request:1:2", "least-request:0", "least-request,", f"{LEAST},random"),
+    ],
+)
+def test_what_is_no_strategy(spec):
+    catalogue = Catalogue()
+    for trusted in (True, False):
+        with pytest.raises(UnknownStrategy) as caught:
+            catalogue.get(spec, trusted=trusted)
+        assert caught.value.message == f"incorrect routing strategy {spec}"
+        assert caught.value.reason
+
+
+def test_a_list():
+    catalogue = Catalogue(rng=Random(1))
+    built = catalogue.get("least-request:6,session-affinity:0, session-affinity", trusted=False)
+    assert isinstance(built, WeightedList)
+    assert [(type(item.scorer).__name__, item.weight) for item in built.items] == [
+        ("LeastRequest", 6),
+        ("SessionAffinity", 1),
+    ]
+    assert built.items[0].scorer is catalogue.get("least-request")
+
+
+def test_a_list_of_one_chooses_like_its_item():
+    pods = make_pods(3)
+    pods[0].in_flight = pods[2].in_flight = 4
+    assert Catalogue().get("least-request:3").pick(ask_for(), pods).pod is pods[1]
+
+
+def test_the_number_of_kept_lists_is_bounded():
+    catalogue = Catalogue()
+    first = catalogue.get("least-request:1")
+    for weight in range(2, _LISTS_KEPT + 1):
+        catalogue.get(f"least-request:{weight}")
+    assert catalogue.get("least-request:1") is first
+    catalogue.get("least-request:1000")
+    assert len(catalogue._lists) == _LISTS_KEPT == 256
+    assert catalogue.get("least-request:1") is not first
+
+
+def test_unknown_names_are_not_kept():
+    catalogue = Catalogue()
+    for number in range(300):
+        with pytest.raises(UnknownStrategy):
+            catalogue.get(f"nonsense-{number}")
+    assert not catalogue._singles
+    assert not catalogue._lists
+
+
+def test_names_of_ones_own():
+    catalogue = Catalogue({"mine": Mine, "least": LEAST})
+    assert isinstance(catalogue.get("mine", trusted=False), Mine)
+    assert isinstance(catalogue.get("least", trusted=False), LeastRequest)
+    assert isinstance(catalogue.get("least:2,session-affinity", trusted=False), WeightedList)
+    with pytest.raises(UnknownStrategy, match="mine"):
+        catalogue.get("mine:2")
+    assert "mine" not in Catalogue()
+
+
+@pytest.mark.parametrize("path", ["", ":X", "os:path", "os:PathLike", "nothing", "aibrix_mw.strategies.base:nothing"])
+def test_what_is_no_strategy_class(path):
+    with pytest.raises(ConfigurationError):
+        load_class(path)
