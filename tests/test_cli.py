@@ -1,6 +1,5 @@
 """The command line, as far as no process has to run: what it refuses, and what it hands on."""
 
-import logging
 import signal
 import socket
 
@@ -11,18 +10,15 @@ import aibrix_mw.server
 from aibrix_mw import __version__
 from aibrix_mw.cli import main
 
+pytestmark = pytest.mark.usefixtures("own_logging")
+
 
 @pytest.fixture(autouse=True)
 def unchanged():
-    """Put back what a command sets for its process: signals and logging."""
+    """Put back the signal handler that a command sets for its process."""
     handler = signal.getsignal(signal.SIGTERM)
-    loggers = [logging.getLogger(name) for name in (None, "aibrix_mw", "uvicorn.error")]
-    before = [(logger, logger.level, logger.handlers[:], logger.filters[:]) for logger in loggers]
     yield
     signal.signal(signal.SIGTERM, handler)
-    for logger, level, handlers, filters in before:
-        logger.setLevel(level)
-        logger.handlers, logger.filters = handlers, filters
 
 
 @pytest.fixture

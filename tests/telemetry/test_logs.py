@@ -9,18 +9,7 @@ import pytest
 from aibrix_mw.settings import LogSettings
 from aibrix_mw.telemetry.logs import JsonFormatter, set_up_logging
 
-
-@pytest.fixture(autouse=True)
-def own_logging():
-    """Leave logging as it was."""
-    root, ours, uvicorn = (logging.getLogger(name) for name in (None, "aibrix_mw", "uvicorn.error"))
-    before = root.handlers[:], root.level, ours.level, uvicorn.filters[:], uvicorn.level
-    uvicorn.setLevel(logging.NOTSET)
-    yield
-    root.handlers[:], uvicorn.filters[:] = before[0], before[3]
-    root.setLevel(before[1])
-    ours.setLevel(before[2])
-    uvicorn.setLevel(before[4])
+pytestmark = pytest.mark.usefixtures("own_logging")
 
 
 def record(message="pods: %d", *args, **changes):
