@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aibrix_mw.admin import Exposition, create_admin
 from aibrix_mw.endpoints import endpoints
-from aibrix_mw.errors import ConfigurationError, Fault, UnknownStrategy
+from aibrix_mw.errors import ConfigurationError, Fault
 from aibrix_mw.filewatch import fingerprint, watch_file
 from aibrix_mw.headers import Forwarder
 from aibrix_mw.lifecycle import Lifecycle
@@ -58,9 +58,9 @@ class Gateway:
     def __init__(self, settings: Settings, outer: Outer = (), strategies: Strategies | None = None) -> None:
         self.settings = settings
         self.lifecycle = Lifecycle()
-        self.registry = PodRegistry(remember=settings.discovery.remember)
-        define_models(self.registry, settings.models)
         self.catalogue = _catalogue(settings, strategies or {})
+        self.registry = PodRegistry(remember=settings.discovery.remember, check=self.catalogue.faults)
+        define_models(self.registry, settings.models)
         self.upstream = SchemeUpstream(
             Http1Upstream(
                 keepalive=settings.upstream.keepalive,
@@ -239,8 +239,7 @@ def _catalogue(settings: Settings, strategies: Strategies) -> Catalogue:
         if isinstance(found, str):
             load_class(found)
     catalogue = Catalogue(strategies)
-    try:
-        catalogue.get(settings.routing.default_strategy)
-    except UnknownStrategy as error:
-        raise ConfigurationError([Fault("routing.default_strategy", f"{error.message}: {error.reason}")]) from None
+    fault = catalogue.fault("routing.default_strategy", settings.routing.default_strategy)
+    if fault is not None:
+        raise ConfigurationError([fault])
     return catalogue

@@ -7,8 +7,10 @@ import pytest
 from click.testing import CliRunner
 
 import aibrix_mw.server
+import aibrix_mw.telemetry.logs
 from aibrix_mw import __version__
 from aibrix_mw.cli import main
+from tests.support import until
 
 pytestmark = pytest.mark.usefixtures("own_logging")
 
@@ -85,6 +87,22 @@ def test_what_cannot_be_served(invoke, served, words, status, told):
     result = invoke("serve", *words)
     assert (result.exit_code, served) == (status, [])
     assert told in result.output
+
+
+async def test_a_cap_below_the_setting_is_no_change(invoke, served, tmp_path, monkeypatch, log):
+    file = tmp_path / "settings.yaml"
+    file.write_text("models: {m: {endpoints: [http://h:1]}}")
+    monkeypatch.setattr(aibrix_mw.telemetry.logs, "set_up_logging", lambda _: None)  # `log` listens on
+    monkeypatch.setattr(aibrix_mw.server, "in_flight_cap", lambda settings: min(settings.limits.max_in_flight, 7))
+    assert invoke("serve", "--settings", str(file)).exit_code == 0
+    (gateway,) = served
+    assert gateway.settings.limits.max_in_flight == 7
+    async with gateway.running():
+        file.write_text("models: {m: {endpoints: [http://h:1]}}\nlimits: {max_in_flight: 5000}")
+        await until(lambda: "settings: read again" in log())
+        assert [line for line in log() if "restart" in line] == []
+        file.write_text("models: {m: {endpoints: [http://h:1]}}\nlimits: {max_in_flight: 5}")
+        await until(lambda: "settings: limits.max_in_flight has changed and needs a restart" in log())
 
 
 # --- engine

@@ -8,9 +8,10 @@ import logging
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache, partial
 
 from aibrix_mw.errors import Fault
-from aibrix_mw.pods.model import NOTHING, ModelDefinition, ModelState, Served
+from aibrix_mw.pods.model import NOTHING, Check, ModelDefinition, ModelState, Served, read_annotation
 from aibrix_mw.pods.pod import Pod, PodInfo
 
 __all__ = ["ModelDefinition", "PodRegistry", "Served"]
@@ -21,12 +22,17 @@ logger = logging.getLogger("aibrix_mw")
 class PodRegistry:
     """Pods by the names that clients write.
 
-    `remember` is how many seconds a model whose last pod left stays known (answered 503 instead of 404).
+    `remember` is how many seconds a model whose last pod left stays known (answered 503 instead of 404). `check` finds
+    what is wrong with a configuration that can be read and is used: its faults are reported.
     """
 
-    def __init__(self, *, remember: float = 600.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, *, remember: float = 600.0, clock: Callable[[], float] = time.monotonic, check: Check = lambda _: ()
+    ) -> None:
         self.remember = remember
         self.clock = clock
+        self.check = check
+        self._annotation = lru_cache(maxsize=4096)(partial(read_annotation, check))  # pods of a model share theirs
         self.invalid_configs: Counter[str] = Counter()
         self._models: dict[str, ModelState] = {}
         self._served: dict[str, Served] = {}
@@ -195,11 +201,11 @@ class PodRegistry:
 
     def _choose_config(self, name: str, model: ModelState, routable: tuple[Pod, ...]) -> None:
         invalid = 0
-        for pod, faults, warnings in model.choose_config(name, routable):
+        for key, faults, warnings in model.choose_config(name, routable, self._annotation):
             for warning in warnings:
-                self._report(pod.uid, warning)
+                self._report(key, warning)
             # an annotation counts once, however much is wrong in it
-            invalid += any([self._report(pod.uid, fault) for fault in faults])  # noqa: C419 each is to be reported
+            invalid += any([self._report(key, fault) for fault in faults])  # noqa: C419 each is to be reported
         if invalid:
             self.invalid_configs[name] += invalid
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from aibrix_mw.errors import ConfigurationError
+from aibrix_mw.errors import ConfigurationError, Fault
 from aibrix_mw.pods.definitions import define_models
 from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.settings import ModelSettings
@@ -27,6 +27,20 @@ def test_endpoints_aliases_and_config():
     assert (found.model, found.rewrite) == ("llama", True)
     assert found.config.profiles["default"].routing_strategy == "random"
     assert found.pods[0].info.engine == "sglang"
+
+
+def test_what_is_wrong_with_a_config_that_is_used_is_reported(log):
+    def check(config):
+        return [Fault(f"$.profiles.{name}", "is odd") for name in config.profiles]
+
+    registry = define(PodRegistry(check=check), llama=ModelSettings(config=CONFIG), other=ModelSettings())
+    (fault,) = registry.faults()
+    assert str(fault) == "models.llama.config $.profiles.default: is odd"
+    assert log() == [str(fault)]
+    assert registry.invalid_configs == {"llama": 1}
+    assert "default" in registry.find("llama").config.profiles
+    define(registry, llama=ModelSettings())
+    assert registry.faults() == []
 
 
 def test_a_model_without_pods_is_known():

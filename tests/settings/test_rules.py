@@ -163,6 +163,12 @@ def test_what_is_not_supported_is_never_silently_ignored(monkeypatch):
     assert paths("scrape: {interval: 1}\nusers: {records: {}, trust_header: false}") == []
 
 
+def test_what_is_not_supported_is_no_part_of_a_combination(monkeypatch):
+    monkeypatch.setattr("aibrix_mw.settings.rules.NOT_YET", ("limits.max_buffered_bytes",))
+    assert paths("limits: {max_body_bytes: 1000000000}") == []
+    assert paths("limits: {max_buffered_bytes: 1000}") == ["limits.max_buffered_bytes"]
+
+
 def test_only_models_users_and_the_log_level_apply_without_a_restart(everything_supported):
     old = make({"models": {"a": {}, "b": {}}, "log": {"level": "info"}})
     new = make(
