@@ -157,6 +157,7 @@ async def test_settings_file_served_as_a_process(engines):
     ports = ("--host", "127.0.0.1", "--port", "0", "--admin-port", "0")
     command = (sys.executable, "-m", "aibrix_mw", "serve", "--settings", settings, *ports)
     process = await asyncio.create_subprocess_exec(*command, env=env, stderr=asyncio.subprocess.PIPE)
+    assert process.stderr is not None
     try:
         told = b""
         while not (ready := re.search(rb"serving on port (\d+), admin on \S+ port (\d+)", told)):

@@ -56,11 +56,11 @@ def fastapi_host():
     app.add_middleware(ModelMiddleware, registry=static_pods().registry)
 
     @app.post(CHAT)
-    async def chat(request: Request, body: dict):
+    async def chat(request: Request, body: dict[str, Any]):
         return described(request, body)
 
     @app.post("/other")
-    async def other(body: dict):
+    async def other(body: dict[str, Any]):
         return body
 
     return app

@@ -108,7 +108,8 @@ def test_readme_links_lead_somewhere():
 
 def test_readme_draws_the_layers_in_their_order():
     drawn = re.findall(r"^ ([A-Z][A-Za-z]+) {2,}\S", blocks("text")[0], re.MULTILINE)
-    layer, names = create_app({}).stack, []
+    layer: ASGIApp | None = create_app({}).stack
+    names = []
     while layer is not None:
         names.append(type(layer).__name__)
         layer = getattr(layer, "app", None)

@@ -21,7 +21,7 @@ IMPOSSIBLE_HEAD: Message = {
     "headers": [(b"x-simulated-fault", b"\0")],
 }
 """A head that no ASGI server can write. ASGI has no word for hanging up, but a server that took a head for its answer
-and then fails to write it has nothing left but to close the connection (so do uvicorn, with httptools and h11, and our own)."""
+and then fails to write it can only close the connection: uvicorn does, with httptools and h11, and so does our own."""
 
 
 class EngineDiedError(Exception):

@@ -26,7 +26,7 @@ class Inner:
 
     def __init__(self, read=False):
         self.read = read
-        self.scope = None
+        self.scope: Any = None
         self.messages = []
 
     async def __call__(self, scope, receive, send):

@@ -107,7 +107,7 @@ async def all_over(gateway: Gateway) -> AsyncIterator[None]:
 @pytest.fixture
 async def client(gateway: Gateway) -> AsyncIterator[openai.AsyncOpenAI]:
     """The openai library; it repeats nothing by itself."""
-    settings = {"base_url": f"{gateway.url}/v1", "api_key": "none", "max_retries": 0, "timeout": SHORT_SECONDS}
+    settings: dict[str, Any] = {"base_url": f"{gateway.url}/v1", "api_key": "none", "max_retries": 0, "timeout": SHORT_SECONDS}
     async with openai.AsyncOpenAI(**settings) as client:
         yield client
 
