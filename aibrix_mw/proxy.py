@@ -9,7 +9,15 @@ import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aibrix_mw.client import ClientLeft, Presence
-from aibrix_mw.errors import GatewayError, MethodNotAllowed, PathNotFound, RequestTooLarge, UpstreamError, error_body
+from aibrix_mw.errors import (
+    GatewayError,
+    InvalidRequest,
+    MethodNotAllowed,
+    PathNotFound,
+    RequestTooLarge,
+    UpstreamError,
+    error_body,
+)
 from aibrix_mw.headers import Forwarder, to_client
 from aibrix_mw.outcome import Outcome
 from aibrix_mw.paths import INFERENCE_PATHS, is_anthropic, route_path
@@ -97,7 +105,7 @@ class Proxy:
                 await self._exchange(scope, receive, send, presence)
             except ClientLeft:
                 presence.left = True
-            except RequestTooLarge as error:
+            except (RequestTooLarge, InvalidRequest) as error:
                 refusal = error
         if presence.left:
             OUTCOME.put(scope, CLIENT_LEFT)
@@ -160,6 +168,8 @@ class Proxy:
             total += len(chunk)
             if total > self.max_body_bytes:
                 raise RequestTooLarge(self.max_body_bytes)
+            if request.check is not None:
+                request.check(chunk)
             yield chunk
         presence.listen()
 

@@ -1,6 +1,6 @@
 """An inference request: the body as it came, and the few fields of it that the gateway needs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from re import compile as regex
 
 import msgspec
@@ -74,13 +74,14 @@ class InferenceRequest:
 
     `requested_model` is what the client wrote; `model` is what serves it and what profiles, limits and metrics are
     keyed by. `body` is what the engine gets, byte for byte; when `more` is true the rest still waits in `receive`,
-    `length` bytes in all if the client says so.
+    `length` bytes in all if the client says so, and `check` judges each chunk of it: InvalidRequest.
     `repeatable` says whether another pod may be tried. `received` is when `body` was there, by `time.perf_counter`.
     """
 
     __slots__ = (
         "_prompt",
         "body",
+        "check",
         "fields",
         "headers",
         "length",
@@ -105,6 +106,7 @@ class InferenceRequest:
         headers: Mapping[bytes, bytes] | None = None,
         user: str | None = None,
         more: bool = False,
+        check: Callable[[bytes], None] | None = None,
         length: int | None = None,
         repeatable: bool = True,
         received: float = 0.0,
@@ -118,6 +120,7 @@ class InferenceRequest:
         self.headers = headers or {}
         self.user = user
         self.more = more
+        self.check = check
         self.length = length
         self.repeatable = repeatable
         self.received = received

@@ -61,15 +61,18 @@ class Slot(Generic[T]):
 
     def require(self, scope: Scope) -> T:
         """The value; LookupError naming the missing middleware when nobody has put one."""
-        try:
-            value: T = scope[self.key]
-        except KeyError:
-            raise LookupError(f"{self.key} is not in the scope: {self.filled_by} must be outside of this") from None
+        value: T | None = scope.get(self.key)
+        if value is None:
+            raise LookupError(f"{self.key} is not in the scope: {self.filled_by} must be outside of this")
         return value
 
     def put(self, scope: Scope, value: T) -> None:
         """Set the value for everyone inside, and for those outside after the inner call returns."""
         scope[self.key] = value
+
+    def leave_empty(self, scope: Scope) -> None:
+        """Say that there is no value on purpose: nobody is missing outside."""
+        scope[self.key] = None
 
 
 REQUEST_ID: Slot[bytes] = Slot("request_id", "RequestIdMiddleware")  # as the engine gets it
@@ -94,9 +97,9 @@ class InferencePaths:
         return scope["type"] == "http" and scope["method"] == "POST" and route_path(scope) in self._paths
 
     def request(self, scope: Scope) -> InferenceRequest | None:
-        """The inference request that the model middleware has read; None when the scope is none."""
+        """The inference request that the model middleware has read; None when the scope is none, or nobody's model."""
         request = REQUEST.get(scope)
-        if request is None and self.match(scope):
+        if request is None and REQUEST.key not in scope and self.match(scope):
             return REQUEST.require(scope)
         return request
 

@@ -62,6 +62,7 @@ class ModelMiddleware:
             if self.unknown == "refuse":
                 await refuse(error, scope, receive, send)
                 return
+            REQUEST.leave_empty(scope)
         except GatewayError as error:
             await refuse(error, scope, receive, send)
             return
@@ -71,7 +72,7 @@ class ModelMiddleware:
 
     async def _read(self, scope: Scope, reader: BodyReader) -> InferenceRequest:
         headers = headers_of(scope)
-        if headers.get(b"content-encoding", b"identity") != b"identity":
+        if b"content-encoding" in headers and _is_compressed(scope):
             raise UnsupportedEncoding("compressed request bodies are not supported")
         length = headers.get(b"content-length")
         if length is not None and _size(length) > self.max_body_bytes:
@@ -111,6 +112,7 @@ class ModelMiddleware:
             headers=headers,
             user=user.decode("latin-1") if user else None,
             more=reader.more,
+            check=form.feed if form is not None else None,
             received=time.perf_counter(),
             repeatable=(
                 not reader.more and len(reader.body) <= self.max_replay_bytes and route_path(scope) in INFERENCE_PATHS
@@ -129,6 +131,14 @@ class ModelMiddleware:
         if form is not None:
             return form.renamed(reader.body, served.model)
         return replace_value(reader.body, "model", msgspec.json.encode(served.model))
+
+
+def _is_compressed(scope: Scope) -> bool:
+    """Whether any content-encoding says so: which of several an engine believes is not known."""
+    return any(
+        name == b"content-encoding" and value.strip().lower() not in {b"", b"identity"}
+        for name, value in scope["headers"]
+    )
 
 
 def _size(length: bytes) -> int:
