@@ -16,6 +16,7 @@ import click
 import pytest
 import uvicorn
 import yaml
+from starlette.types import ASGIApp
 
 import aibrix_mw
 from aibrix_mw.app import create_app

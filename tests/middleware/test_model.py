@@ -1,6 +1,7 @@
 """ModelMiddleware: the body, and which model it names."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
