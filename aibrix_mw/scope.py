@@ -83,7 +83,7 @@ TARGET: Slot[Target] = Slot("target", "RoutingMiddleware")
 ATTEMPT: Slot[Attempt] = Slot("attempt", "RoutingMiddleware")
 OUTCOME: Slot[Outcome] = Slot("outcome", "whoever ends the request")
 HEADERS: Slot[dict[bytes, bytes]] = Slot("headers", "headers_of()")
-ANSWER_HEADERS: Slot[Headers] = Slot("answer_headers", "answer_headers()")
+ANSWER_HEADERS: Slot[list[tuple[bytes, bytes]]] = Slot("answer_headers", "answer_headers()")
 
 
 class InferencePaths:
@@ -124,13 +124,14 @@ def answer_headers(scope: Scope, send: Send, headers: Headers) -> Send:
     """
     known = ANSWER_HEADERS.get(scope)
     if known is not None:
-        ANSWER_HEADERS.put(scope, (*known, *headers))
+        known.extend(headers)
         return send
-    ANSWER_HEADERS.put(scope, tuple(headers))
+    added = list(headers)
+    ANSWER_HEADERS.put(scope, added)
 
     def send_with_headers(message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", ()), *ANSWER_HEADERS.require(scope)]
+            message["headers"] = [*message.get("headers", ()), *added]
         return send(message)
 
     return send_with_headers

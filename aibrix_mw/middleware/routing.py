@@ -61,7 +61,8 @@ class RoutingMiddleware:
             return
         plan = PLAN.require(scope)
         send = answer_headers(scope, send, ())
-        outer_headers = ANSWER_HEADERS.require(scope)
+        answer = ANSWER_HEADERS.require(scope)
+        outer_headers = len(answer)
         self.budget.request()
         started = asyncio.get_running_loop().time()
         tried: list[Pod] = []
@@ -74,7 +75,7 @@ class RoutingMiddleware:
                 return
             TARGET.put(scope, target)
             ATTEMPT.put(scope, attempt)
-            ANSWER_HEADERS.put(scope, (*outer_headers, *_target_headers(plan, target)))
+            answer[outer_headers:] = _target_headers(plan, target)
             with target.pod.lease():
                 try:
                     await self.app(scope, receive, send)

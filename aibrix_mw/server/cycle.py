@@ -13,6 +13,7 @@ from aibrix_mw.errors import Headers
 
 logger = logging.getLogger("aibrix_mw")
 
+_STATUS_LINES = {status: line.removesuffix(b"\r\n") for status, line in STATUS_LINE.items()}
 _BODILESS = frozenset({204, 304})
 _CHUNKED = -1
 _UNTIL_CLOSE = -2
@@ -40,6 +41,7 @@ class Connection(Protocol):
 
     transport: asyncio.Transport
     flow: FlowControl
+    tasks: set[asyncio.Task[None]]
 
     def on_response_complete(self) -> None:
         """Hear that the answer has been written."""
@@ -66,12 +68,14 @@ class Cycle:
         "keep_alive",
         "more_body",
         "scope",
+        "task",
     )
 
     def __init__(self, connection: Connection, scope: Scope, *, keep_alive: bool) -> None:
         self.connection = connection
         self.scope = scope
         self.keep_alive = keep_alive
+        self.task: asyncio.Task[None] | None = None
         self.disconnected = False
         self.more_body = True
         self.complete = False
@@ -81,6 +85,11 @@ class Cycle:
         self._started = False
         self._head = b""
         self._framing = 0  # bytes of the body that are still to come, or how else it ends
+
+    @property
+    def begun(self) -> bool:
+        """Whether bytes of the answer have been written."""
+        return self._started and not self._head
 
     # --- for the connection
 
@@ -122,9 +131,12 @@ class Cycle:
         else:
             if not (self.complete or self.disconnected):
                 self._cut()
+        finally:
+            if self.task is not None:
+                self.connection.tasks.discard(self.task)
 
     def _cut(self) -> None:
-        if self._started and not self._head:
+        if self.begun:
             self.connection.transport.close()
             return
         self._start(500, _INTERNAL_ERROR_HEADERS)
@@ -168,12 +180,14 @@ class Cycle:
 
     def _start(self, status: int, headers: Headers) -> None:
         self._started = True
-        fields = {name.lower(): value for name, value in headers}
-        lines = [b"%b: %b\r\n" % header for header in headers]
-        if b"close" in fields.get(b"connection", b"").lower():
+        fields = dict(headers)
+        if not b"".join(fields).islower():  # ASGI wants them so, and framing must not depend on it
+            fields = {name.lower(): value for name, value in headers}
+        lines = [_STATUS_LINES[status], *map(b": ".join, headers)]
+        if b"connection" in fields and b"close" in fields[b"connection"].lower():
             self.keep_alive = False
         elif not self.keep_alive:
-            lines.append(b"connection: close\r\n")
+            lines.append(b"connection: close")
         if b"transfer-encoding" in fields:
             self._framing = _CHUNKED
         elif b"content-length" in fields:
@@ -182,9 +196,10 @@ class Cycle:
             self._framing = _UNTIL_CLOSE
             if self.scope["http_version"] != "1.0":
                 self._framing = _CHUNKED
-                lines.append(b"transfer-encoding: chunked\r\n")
-        head = b"".join((STATUS_LINE[status], *lines, b"\r\n"))
-        breaks = len(lines) + 2
+                lines.append(b"transfer-encoding: chunked")
+        lines.append(b"\r\n")
+        head = b"\r\n".join(lines)
+        breaks = len(lines)
         if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head:
             raise ValueError("a header has a line break or a NUL in it")
         self._head = head
@@ -194,10 +209,8 @@ class Cycle:
         if self.scope["method"] == "HEAD":
             body, self._framing = b"", 0
         if self._framing == _CHUNKED:
-            if body:
-                body = b"%x\r\n%b\r\n" % (len(body), body) if more else b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
-            elif not more:
-                body = b"0\r\n\r\n"
+            end = b"" if more else b"0\r\n\r\n"
+            body = b"%x\r\n%b\r\n%b" % (len(body), body, end) if body else end
         elif self._framing >= 0:
             self._framing -= len(body)
             if self._framing < 0 or (self._framing and not more):

@@ -29,7 +29,7 @@ class Server:
         listen = gateway.settings.listen
         self.gateway = gateway
         self.client = Listener(
-            gateway,
+            gateway.stack,  # the life of the gateway is `run`, not the server's lifespan
             listen.host,
             listen.port,
             timeout_keep_alive=listen.keep_alive,

@@ -27,7 +27,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(*args, **kwargs)
-        self._latest: Cycle | None = None  # its request is arriving, or was the last to arrive
+        self._latest = cast(Cycle, None)  # its request is arriving, or was the last to arrive
         self._running: Cycle | None = None
         self._to_start: Cycle | None = None
         self._waiting: deque[Cycle] = deque()  # requests that came before the answer to the one before them
@@ -76,14 +76,20 @@ class GatewayProtocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserError:
-            self.logger.warning("Invalid HTTP request received.")
-            self.send_400_response("Invalid HTTP request received.")
+            self._refuse()
             return
         except httptools.HttpParserUpgrade:
             self.shutdown()  # answered as if it had not asked; the parser takes no further request
         if self._to_start is not None:
             cycle, self._to_start = self._to_start, None
             self._start(cycle)
+
+    def _refuse(self) -> None:
+        """Answer 400, unless that would end in the middle of an answer that is on its way."""
+        if self._running is not None and self._running.begun:
+            self.transport.close()
+        else:
+            self.send_400_response("Invalid HTTP request received.")
 
     def on_message_begin(self) -> None:
         """Begin a request."""
@@ -126,37 +132,31 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Take bytes of a body."""
-        cast(Cycle, self._latest).feed(body)
+        self._latest.feed(body)
 
     def on_message_complete(self) -> None:
         """End a request."""
-        cycle = cast(Cycle, self._latest)
+        cycle = self._latest
         cycle.end()
         if cycle.complete:
             self._rest()
 
     def _start(self, cycle: Cycle) -> None:
-        task = self.loop.create_task(self._run(cycle))
-        self.tasks.add(task)  # the loop alone would let go of it
-
-    async def _run(self, cycle: Cycle) -> None:
-        try:
-            await cycle.run(self.app)
-        finally:
-            self.tasks.discard(cast(Any, asyncio.current_task()))
+        cycle.task = self.loop.create_task(cycle.run(self.app))
+        self.tasks.add(cycle.task)  # the loop alone would let go of it
 
     # --- answers
 
     def on_response_complete(self) -> None:
         """Go on with the next request, if there is one already."""
-        cycle, self._running = cast(Cycle, self._running), None
+        cycle, self._running = self._running, None
         if self.transport.is_closing():
             return
         self.flow.resume_reading()
         if self._waiting:
             self._running = self._waiting.popleft()
             self._start(self._running)
-        elif not cycle.more_body:
+        elif cycle is None or not cycle.more_body:
             self._rest()
 
     def _rest(self) -> None:

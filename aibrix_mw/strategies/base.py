@@ -61,4 +61,9 @@ def least_in_flight(pods: Pods, rng: Random) -> Pod:
     """The pod with the fewest requests in flight; ties uniformly at random."""
     counts = [pod.in_flight for pod in pods]
     least = min(counts)
-    return any_of([pod for pod, count in zip(pods, counts, strict=True) if count == least], rng)
+    ties = counts.count(least)
+    at = counts.index(least)
+    if ties > 1:
+        for _ in range(int(rng.random() * ties)):
+            at = counts.index(least, at + 1)
+    return pods[at]

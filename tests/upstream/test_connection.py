@@ -20,7 +20,6 @@ async def head_of(exchange):
         await exchange.news()
 
 
-
 @pytest.fixture
 async def pool() -> Mock:
     return Mock(max_header_bytes=65536, max_headers=100)
