@@ -330,6 +330,11 @@ def test_yaml_1_1_dates_stay_strings():
     assert pods[0].labels["built"] == "2026-11-23"
 
 
+@pytest.mark.parametrize("kind", ["List", "PodList"])
+def test_an_empty_list_says_that_there_are_none(kind):
+    assert read_pods(f"kind: {kind}\nitems: []", "f") == ([], [])
+
+
 UNQUOTED = "must be a string: quote the value"
 LIST = {"kind": "List", "items": [pod(), pod(uid="u-2"), {"kind": "Secret"}, pod(uid="u-3", labels={P + "port": 8000})]}
 
@@ -338,7 +343,7 @@ LIST = {"kind": "List", "items": [pod(), pod(uid="u-2"), {"kind": "Secret"}, pod
     ("text", "faults"),
     [
         ("", [f"f: no pod in it names a model (label or annotation {P}name)"]),
-        ("kind: List\nitems: []", [f"f: no pod in it names a model (label or annotation {P}name)"]),
+        ("kind: List\nitems: [{kind: Service}]", [f"f: no pod in it names a model (label or annotation {P}name)"]),
         ("kind: Deployment", [f"f: no pod in it names a model (label or annotation {P}name)"]),
         (dump(LIST), [f"f: items[3].metadata.labels: {P}port: {UNQUOTED}"]),
         (
