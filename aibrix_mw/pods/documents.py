@@ -75,7 +75,7 @@ def pod_items(documents: list[Any], faults: list[Fault]) -> Iterator[tuple[str, 
 
 
 def says_none(documents: list[Any]) -> bool:
-    """Whether the documents are a list without items, as kubectl prints it when there are no pods: meant, no mistake."""
+    """Whether the documents are one list without items, as kubectl prints it when there are no pods."""
     return (
         len(documents) == 1
         and isinstance(document := documents[0], Mapping)
