@@ -76,7 +76,7 @@ def test_pods_of_the_command_line_join_those_of_the_settings(invoke, served, tmp
             2,
             "http://h:1 is not MODEL=URL",
         ),
-        (("--pod", "m=ftp://h"), 1, "error: models.m: ftp://h: not http(s)://host[:port]"),
+        (("--pod", "m=ftp://h"), 1, "error: models.m.endpoints: ftp://h: not http(s)://host[:port]"),
         (("--pod", "m=http://h", "--pod", "m=http://h"), 1, "is there twice"),
         (("--pod", "m=http://h", "--default-strategy", "best"), 1, "error: routing.default_strategy: "),
         (("--pod", "m=http://h", "--port", "70000"), 1, "error: listen.port: "),

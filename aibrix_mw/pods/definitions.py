@@ -21,9 +21,12 @@ def define_models(registry: PodRegistry, models: Mapping[str, ModelSettings]) ->
     for name, model in models.items():
         try:
             definitions[name] = _definition(registry, name, model)
+        except ConfigurationError as error:
+            faults += [under(f"models.{name}.config", fault, " ") for fault in error.faults]
+        try:
             pods += endpoint_pods(name, model.endpoints, engine=model.engine)
         except ConfigurationError as error:
-            faults += [Fault(f"models.{name}: {fault.path}", fault.reason) for fault in error.faults]
+            faults += [under(f"models.{name}.endpoints", fault, ": ") for fault in error.faults]
     if faults:
         raise ConfigurationError(faults)
     registry.define(definitions)
@@ -33,6 +36,7 @@ def define_models(registry: PodRegistry, models: Mapping[str, ModelSettings]) ->
 def _definition(registry: PodRegistry, name: str, model: ModelSettings) -> ModelDefinition:
     if model.config is None:
         return ModelDefinition(aliases=model.aliases)
-    config, _ = parse_config(model.config)
-    faults = tuple(under(f"models.{name}.config", fault, " ") for fault in registry.check(config))
-    return ModelDefinition(config, model.aliases, faults)
+    config, warnings = parse_config(model.config)
+    where = f"models.{name}.config"
+    faults = tuple(under(where, fault, " ") for fault in registry.check(config))
+    return ModelDefinition(config, model.aliases, faults, tuple(Fault(where, warning) for warning in warnings))

@@ -20,13 +20,14 @@ NOTHING: tuple[Pod, ...] = ()
 class ModelDefinition(msgspec.Struct, frozen=True):
     """What the settings say of a model: it exists whether or not it has pods.
 
-    `config` wins over annotations, and `faults` are what is wrong in it all the same; an alias is a further name whose
-    requests are rewritten to the model's own.
+    `config` wins over annotations, and `faults` and `warnings` are about it; an alias is a further name whose requests
+    are rewritten to the model's own.
     """
 
     config: ModelConfig | None = None
     aliases: tuple[str, ...] = ()
     faults: Faults = ()
+    warnings: Faults = ()
 
 
 class Served(msgspec.Struct, frozen=True):
@@ -70,7 +71,7 @@ class ModelState:
         notes = [(pod, *_named(name, pod, read)) for pod in routable if pod.info.config is not None]
         reports = [(pod.uid, faults, warnings) for pod, _, faults, warnings in notes]
         if self.definition is not None:
-            reports.append((name, self.definition.faults, ()))
+            reports.append((name, self.definition.faults, self.definition.warnings))
         self.config_faults = tuple(fault for _, faults, _ in reports for fault in faults)
         valid = [(pod.info.created, pod.info.name, config) for pod, config, _, _ in notes if config is not None]
         if valid:

@@ -43,6 +43,15 @@ def test_what_is_wrong_with_a_config_that_is_used_is_reported(log):
     assert registry.faults() == []
 
 
+def test_unknown_keys_are_warned_about(log):
+    config = {"profiles": {"default": {"colour": "red"}}}
+    for _ in range(2):
+        registry = define(PodRegistry(), llama=ModelSettings(config=config))
+        define(registry, llama=ModelSettings(config=config, aliases=("gpt-4o",)))
+    assert log() == ["models.llama.config: $.profiles.default.colour: unknown key, left out"] * 2
+    assert registry.faults() == []
+
+
 def test_a_model_without_pods_is_known():
     assert define(PodRegistry(), llama=ModelSettings()).find("llama").pods == ()
 
@@ -60,10 +69,15 @@ def test_every_fault_is_named_and_nothing_changes():
         define(
             registry,
             a=ModelSettings(endpoints=("ftp://x", "http://10.0.0.2/path")),
-            b=ModelSettings(config={"profiles": {}}),
+            b=ModelSettings(config={"profiles": {}}, endpoints=("http:",)),
             c=ModelSettings(endpoints=("http://10.0.0.3",)),
         )
     paths = [fault.path for fault in caught.value.faults]
-    assert [path.partition(":")[0] for path in paths] == ["models.a", "models.a", "models.b"]
+    assert paths == [
+        "models.a.endpoints: ftp://x",
+        "models.a.endpoints: http://10.0.0.2/path",
+        "models.b.config $.profiles",
+        "models.b.endpoints: http:",
+    ]
     assert addresses(registry, "a") == ["10.0.0.1:80"]
     assert registry.find("c") is None
