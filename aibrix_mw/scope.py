@@ -98,7 +98,7 @@ class InferencePaths:
 
     def request(self, scope: Scope) -> InferenceRequest | None:
         """The inference request that the model middleware has read; None when the scope is none, or nobody's model."""
-        request = REQUEST.get(scope)
+        request: InferenceRequest | None = scope.get(REQUEST.key)
         if request is None and REQUEST.key not in scope and self.match(scope):
             return REQUEST.require(scope)
         return request
@@ -109,10 +109,9 @@ CLIENT_LEFT = Outcome(name="client_cancelled", status=499)
 
 def headers_of(scope: Scope) -> dict[bytes, bytes]:
     """The request's headers by lower-case name; of several equal names the last one. Made once a request."""
-    headers = HEADERS.get(scope)
+    headers: dict[bytes, bytes] | None = scope.get(HEADERS.key)
     if headers is None:
-        headers = dict(scope["headers"])
-        HEADERS.put(scope, headers)
+        headers = scope[HEADERS.key] = dict(scope["headers"])
     return headers
 
 
@@ -122,12 +121,11 @@ def answer_headers(scope: Scope, send: Send, headers: Headers) -> Send:
     The outermost caller wraps `send`; those inside of it only extend the slot, so that a streamed chunk passes one
     layer however many middlewares have something to say.
     """
-    known = ANSWER_HEADERS.get(scope)
+    known: list[tuple[bytes, bytes]] | None = scope.get(ANSWER_HEADERS.key)
     if known is not None:
-        known.extend(headers)
+        known += headers
         return send
-    added = list(headers)
-    ANSWER_HEADERS.put(scope, added)
+    added = scope[ANSWER_HEADERS.key] = list(headers)
 
     def send_with_headers(message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":

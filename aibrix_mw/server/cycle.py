@@ -97,10 +97,12 @@ class Cycle:
         """Take bytes of the request's body; pauses reading where the application is slower."""
         if self.complete:
             return
-        self._body = self._body + body if self._body else body
-        if len(self._body) > HIGH_WATER_LIMIT:
+        self._body = body = self._body + body if self._body else body
+        self._unread = True
+        if self._news is not None:
+            self._news.set()
+        if len(body) > HIGH_WATER_LIMIT:
             self.connection.flow.pause_reading()
-        self._tell()
 
     def end(self) -> None:
         """Take note that the request is complete."""

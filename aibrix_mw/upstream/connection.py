@@ -260,13 +260,16 @@ class Connection(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._cannot_parse(exchange)
             return
+        exchange.wake()
+        if self.exchange is None:
+            return
         if self._received > self.upstream.max_header_bytes:  # a head or trailers without an end
             self._cannot_parse(exchange)
-            return
-        exchange.wake()
-        if exchange.size > HIGH_WATER_BYTES and self.exchange is exchange:
-            self._read_paused = True
-            self.transport.pause_reading()
+        elif exchange.size:
+            self._expect_more()
+            if exchange.size > HIGH_WATER_BYTES:
+                self._read_paused = True
+                self.transport.pause_reading()
 
     def _cannot_parse(self, exchange: Exchange) -> None:
         """After a complete answer this is the connection's fault only; else it is the answer's."""
@@ -318,12 +321,9 @@ class Connection(asyncio.Protocol):
         self._received = 1
 
     def on_body(self, body: bytes) -> None:
-        """Pass on bytes of the body and expect the next ones in time."""
-        exchange = self.exchange
-        assert exchange is not None  # on_message_begin has seen to it
-        exchange.feed(body)
+        """Pass on bytes of the body."""
+        cast(Exchange, self.exchange).feed(body)  # on_message_begin has seen to it
         self._received = 1  # counts what has come since
-        self._expect_more()
 
     def on_message_complete(self) -> None:
         """End the exchange; keep the connection if it can carry another one."""
