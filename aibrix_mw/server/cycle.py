@@ -17,6 +17,7 @@ _STATUS_LINES = {status: line.removesuffix(b"\r\n") for status, line in STATUS_L
 _BODILESS = frozenset({204, 304})
 _CHUNKED = -1
 _UNTIL_CLOSE = -2
+_NO_BODY = -3
 _INTERNAL_ERROR = b"Internal Server Error"
 _INTERNAL_ERROR_HEADERS = (
     (b"content-type", b"text/plain; charset=utf-8"),
@@ -182,23 +183,27 @@ class Cycle:
 
     def _start(self, status: int, headers: Headers) -> None:
         self._started = True
+        if status == 204:  # names no length, not even 0 (RFC 9110, 8.6)
+            headers = [header for header in headers if header[0].lower() != b"content-length"]
         fields = dict(headers)
         if not b"".join(fields).islower():  # ASGI wants them so, and framing must not depend on it
             fields = {name.lower(): value for name, value in headers}
-        lines = [_STATUS_LINES[status], *map(b": ".join, headers)]
+        lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d " % status, *map(b": ".join, headers)]
         if b"connection" in fields and b"close" in fields[b"connection"].lower():
             self.keep_alive = False
         elif not self.keep_alive:
             lines.append(b"connection: close")
-        if b"transfer-encoding" in fields:
+        if status in _BODILESS or self.scope["method"] == "HEAD":
+            self._framing = _NO_BODY
+        elif b"transfer-encoding" in fields:
             self._framing = _CHUNKED
         elif b"content-length" in fields:
             self._framing = int(fields[b"content-length"])
-        elif status not in _BODILESS and self.scope["method"] != "HEAD":
+        elif self.scope["http_version"] == "1.0":
             self._framing = _UNTIL_CLOSE
-            if self.scope["http_version"] != "1.0":
-                self._framing = _CHUNKED
-                lines.append(b"transfer-encoding: chunked")
+        else:
+            self._framing = _CHUNKED
+            lines.append(b"transfer-encoding: chunked")
         lines.append(b"\r\n")
         head = b"\r\n".join(lines)
         breaks = len(lines)
@@ -207,16 +212,17 @@ class Cycle:
         self._head = head
 
     def _write(self, body: bytes, *, more: bool) -> None:
-        head, self._head = self._head, b""
-        if self.scope["method"] == "HEAD":
-            body, self._framing = b"", 0
         if self._framing == _CHUNKED:
             end = b"" if more else b"0\r\n\r\n"
             body = b"%x\r\n%b\r\n%b" % (len(body), body, end) if body else end
         elif self._framing >= 0:
-            self._framing -= len(body)
-            if self._framing < 0 or (self._framing and not more):
+            left = self._framing - len(body)
+            if left < 0 or (left and not more):
                 raise RuntimeError("the body is not as long as its content-length")
+            self._framing = left
+        elif self._framing == _NO_BODY:
+            body = b""
+        head, self._head = self._head, b""
         if head or body:
             self.connection.transport.write(head + body if head else body)
         if not more:
