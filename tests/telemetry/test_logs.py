@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from aibrix_mw.errors import InvalidRequest
+from aibrix_mw.multipart import FormModel
 from aibrix_mw.settings import LogSettings
 from aibrix_mw.telemetry.logs import JsonFormatter, set_up_logging
 
@@ -56,3 +58,10 @@ def test_a_truncated_answer_is_no_error_of_uvicorns(capsys):
     logger.error("ASGI callable returned without completing response.")
     logger.error("something else")
     assert [json.loads(line)["message"] for line in capsys.readouterr().err.splitlines()] == ["something else"]
+
+
+def test_bad_forms_of_clients_fill_no_log(capsys):
+    set_up_logging(LogSettings(level="debug"))
+    with pytest.raises(InvalidRequest):
+        FormModel(b"xyz").feed(b"junk")
+    assert capsys.readouterr().err == ""
