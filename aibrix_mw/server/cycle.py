@@ -173,7 +173,7 @@ class Cycle:
 
     def _expected(self) -> bool:
         """Whether the client waits for an invitation; HTTP/1.0 knows none (RFC 9110, 10.1.1)."""
-        expectations = [value.lower() for name, value in self.scope["headers"] if name == b"expect"]
+        expectations = [value.strip().lower() for name, value in self.scope["headers"] if name == b"expect"]
         return b"100-continue" in expectations and self.scope["http_version"] == "1.1"
 
     def send(self, message: Message) -> Awaitable[None]:
