@@ -141,7 +141,7 @@ class Cycle:
                 self._cut()
         finally:
             self.connection.tasks.discard(cast(Any, self.task))
-            del self.scope  # the idle connection keeps this cycle, and need not keep a whole request
+            self.scope = {}  # the idle connection keeps this cycle, and need not keep a whole request
 
     def _cut(self) -> None:
         if not (self.begun or self.disconnected):

@@ -213,8 +213,8 @@ class _Targets(dict[bytes, tuple[str, bytes, bytes]]):
     """Path, raw path and query of request targets; the short ones are remembered."""
 
     def __missing__(self, url: bytes) -> tuple[str, bytes, bytes]:
-        parsed = httptools.parse_url(url)
-        raw_path = parsed.path or b"/"
+        parsed: Any = httptools.parse_url(url)  # absent parts are None, whatever its types say
+        raw_path: bytes = parsed.path or b"/"
         parts = (unquote(raw_path.decode("ascii")), raw_path, parsed.query or b"")
         if len(url) <= _MOST_BYTES_REMEMBERED:
             if len(self) >= _MOST_TARGETS_REMEMBERED:
