@@ -28,7 +28,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(*args, **kwargs)
-        self._latest = cast(Cycle, None)  # its request is arriving, or was the last to arrive
+        self._latest: Any = None  # the Cycle whose request is arriving, or was the last to arrive
         self._running: Cycle | None = None
         self._to_start: Cycle | None = None
         self._waiting: deque[Cycle] = deque()  # requests that came before the answer to the one before them
