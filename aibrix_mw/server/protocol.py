@@ -86,11 +86,11 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def _refuse(self) -> None:
         """Answer 400 if it is the turn of what cannot be parsed; else answer what came before it, and close."""
-        latest = self._latest
+        latest: Any = self._latest
         if self._waiting:
             if latest.more_body:
                 self._waiting.pop()
-                self._latest = latest = self._waiting[-1] if self._waiting else cast(Cycle, self._running)
+                self._latest = latest = self._waiting[-1] if self._waiting else self._running
             latest.keep_alive = False
         elif latest is not None and latest is self._running and not latest.more_body:
             latest.keep_alive = False
