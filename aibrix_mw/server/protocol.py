@@ -86,12 +86,14 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def _refuse(self) -> None:
         """Answer 400 if it is the turn of what cannot be parsed; else answer what came before it, and close."""
-        latest: Any = self._latest
+        latest = self._latest
         if self._waiting:
             if latest.more_body:
                 self._waiting.pop()
-                self._latest = latest = self._waiting[-1] if self._waiting else self._running
-            latest.keep_alive = False
+            last = self._waiting[-1] if self._waiting else self._running
+            assert last is not None  # nothing waits but behind what runs
+            last.keep_alive = False
+            self._latest = last
         elif latest is not None and latest is self._running and not latest.more_body:
             latest.keep_alive = False
         elif latest is not None and latest.more_body and latest.begun:
