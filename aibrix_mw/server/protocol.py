@@ -94,8 +94,8 @@ class GatewayProtocol(HttpToolsProtocol):
             assert last is not None  # nothing waits but behind what runs
             last.keep_alive = False
             self._latest = last
-        elif latest is not None and latest is self._running and not latest.more_body:
-            latest.keep_alive = False
+        elif self._running is not None and not self._running.more_body:
+            self._running.keep_alive = False
         elif latest is not None and latest.more_body and latest.begun:
             self.transport.close()
         else:

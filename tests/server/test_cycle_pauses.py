@@ -19,25 +19,25 @@ def large(length=LARGE):
 async def test_reading_waits_for_the_application():
     wire = Wire(app := Listening())
     await wire.send(large(2 * LARGE), bytes(LARGE - 1))
-    assert wire.transport.reading
+    assert wire.transport.is_reading()
     await wire.send(b"x")
-    assert not wire.transport.reading
+    assert not wire.transport.is_reading()
     assert len((await app.next())["body"]) == LARGE
-    assert wire.transport.reading
+    assert wire.transport.is_reading()
 
 
 async def test_reading_goes_on_after_a_large_body_so_that_the_client_can_be_seen_leaving():
     wire = Wire(app := Listening())
     await wire.send(large() + bytes(LARGE))
-    assert not wire.transport.reading
+    assert not wire.transport.is_reading()
     assert not (await app.next())["more_body"]
-    assert wire.transport.reading
+    assert wire.transport.is_reading()
 
 
 async def test_what_follows_an_early_answer_is_read_and_forgotten():
     wire = Wire(whole(b"no", status=413))
     assert (await wire.send(large(2 * LARGE), bytes(LARGE))).endswith(b"\r\n\r\nno")
-    assert wire.transport.reading
+    assert wire.transport.is_reading()
     assert await wire.send(bytes(LARGE)) == b""
     assert (await wire.send(GET)).endswith(b"\r\n\r\nno")
 

@@ -1,13 +1,14 @@
 """What requests become scopes, and what becomes of those that cannot."""
 
 import pytest
+from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from aibrix_mw.server import protocol
 from tests.server.wire import BAD_REQUEST, BODY, CHUNKED, GET, POST, Wire, echo, settle, start, whole
 
 
-class Scopes(list):
+class Scopes(list[Scope]):
     """An application that keeps scopes and answers with the request's body."""
 
     async def __call__(self, scope, receive, send):

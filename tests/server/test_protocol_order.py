@@ -21,10 +21,10 @@ async def test_one_after_the_other():
     app.gates["/2"].set()
     assert await wire.send(THREE) == head(b"/1")
     assert app.begun == ["/1"]
-    assert not wire.transport.reading
+    assert not wire.transport.is_reading()
     assert await app.let(wire, "/1") == END + head(b"/2") + END + head(b"/3")
     assert app.begun == ["/1", "/2", "/3"]
-    assert wire.transport.reading
+    assert wire.transport.is_reading()
     assert await app.let(wire, "/3") == END
     assert (wire.closed, wire.protocol.tasks) == (False, set())
 
@@ -33,9 +33,9 @@ async def test_nothing_more_is_read_while_requests_wait():
     wire = Wire(app := Held())
     await wire.send(THREE)
     await app.let(wire, "/1")
-    assert not wire.transport.reading
+    assert not wire.transport.is_reading()
     await app.let(wire, "/2")
-    assert wire.transport.reading
+    assert wire.transport.is_reading()
 
 
 async def test_a_body_that_is_still_to_come_behind_another_answer():

@@ -115,6 +115,9 @@ class Transport:
     def is_closing(self):
         return self.closed
 
+    def is_reading(self):
+        return self.reading
+
     def pause_reading(self):
         self.reading = False
 
