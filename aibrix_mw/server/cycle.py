@@ -193,6 +193,7 @@ class Cycle:
         return flow.drain() if flow.write_paused and not self.complete else _DONE
 
     def _start(self, status: int, headers: Headers) -> None:
+        self._started = True  # as under uvicorn a head that cannot be made ends the connection
         if status == 204:  # names no length, not even 0 (RFC 9110, 8.6)
             headers = [header for header in headers if header[0].lower() not in _FRAMING]
         if self.more_body and self._news is None and self._expected():
@@ -222,7 +223,6 @@ class Cycle:
         if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head:
             raise ValueError("a header has a line break or a NUL in it")
         self._head = head
-        self._started = True
 
     def _write(self, body: bytes, *, more: bool) -> None:
         if self._framing == _CHUNKED:
