@@ -22,7 +22,6 @@ RENAMED: dict[str, str] = {}
 NOT_YET: tuple[str, ...] = (
     "auth",
     "cors",
-    "discovery.kubernetes",
     "ejection",
     "limits.max_loop_lag",
     "limits.waiting_room",
@@ -30,7 +29,6 @@ NOT_YET: tuple[str, ...] = (
     "rate_limit",
     "routing.pd_fallback",
     "routing.slow_start",
-    "routing.use_terminating_as_last_resort",
     "scrape",
     "store",
     "stream.keepalive",
