@@ -36,9 +36,7 @@ class Forwarder:
         self.flowing.set()
         if self.server is not None:
             self.away()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks)
 
     async def _accept(self, reader, writer):
         self.accepted += 1
