@@ -88,6 +88,28 @@ class Store:
                     yield at, {"type": kind, "object": after}
 
 
+def fill(store, template, namespace, pods, models):
+    """Pods like a template, spread over models."""
+    ready = template["status"] | {"conditions": [{"type": "Ready", "status": "True"}]}
+    for number in range(pods):
+        model = f"model-{number % models}"
+        named = {
+            "labels": {"model.aibrix.ai/name": model, "model.aibrix.ai/port": "8000"},
+            "annotations": template["metadata"]["annotations"] | {"model.aibrix.ai/adapters": f"{model}-sql"},
+        }
+        meta = {"name": f"pod-{number:05}", "namespace": namespace, "uid": str(uuid.uuid4()), "creationTimestamp": now()}
+        address = {"podIP": f"10.1.{number // 250}.{number % 250 + 1}"}
+        pod = template | {"metadata": template["metadata"] | meta | named, "status": ready | address}
+        store.write((namespace, meta["name"]), pod)
+
+
+def storm(store, namespace, changes):
+    """Turn the first pods of a namespace NotReady, all at once."""
+    for key in sorted(key for key in store.pods if key[0] == namespace)[:changes]:
+        pod = store.pods[key]
+        store.write(key, pod | {"status": pod["status"] | {"conditions": [{"type": "Ready", "status": "False"}]}})
+
+
 class Api:
     """The HTTP side."""
 
@@ -117,6 +139,10 @@ class Api:
         if order.get("compact"):
             self.store.compact()
         self.failing += order.get("fail", [])
+        if "fill" in order:
+            fill(self.store, **order["fill"])
+        if "storm" in order:
+            storm(self.store, **order["storm"])
         self.access.tokens.update(order.get("tokens", {}))
         if order.get("cut_pages"):
             self.store.snapshots.clear()
