@@ -25,7 +25,7 @@ class PodRegistry:
 
     `remember` is how many seconds a model whose last pod left stays known (answered 503 instead of 404). With
     `last_resort` a name without routable pods stands for those that terminate and still serve. `on_fault` is told of
-    each new fault of a pod's annotation or port. Until it is `complete`, a name that is not here may still be served.
+    each new fault of a pod's annotation. Until it is `complete`, a name that is not here may still be served.
     """
 
     def __init__(

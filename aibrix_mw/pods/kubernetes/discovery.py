@@ -62,6 +62,7 @@ class KubernetesPods:
                 if self.settings.emit_events:
                     events = Events(self.api)
                     self.registry.on_fault = events.emit
+                    self._pods.on_pod = events.see
                     tasks.create_task(events.run())
                 for stream in self.streams:
                     tasks.create_task(stream.run())

@@ -12,6 +12,7 @@ from typing import Any
 from aibrix_mw.errors import Fault
 from aibrix_mw.pods.kubernetes.answers import DiscoveryError, Refused
 from aibrix_mw.pods.kubernetes.client import ApiServer
+from aibrix_mw.pods.manifest import PORT
 from aibrix_mw.pods.pod import PodInfo
 
 logger = logging.getLogger("aibrix_mw")
@@ -29,6 +30,7 @@ class Events:
         self.now = now
         self._waiting: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue(_WAITING)
         self._told = False
+        self._ports: dict[str, str] = {}
 
     def emit(self, info: PodInfo, fault: Fault) -> None:
         """Have an Event written soon; dropped, with a log line, when too many wait."""
@@ -36,6 +38,15 @@ class Events:
             self._waiting.put_nowait((info.namespace, self._event(info, fault)))
         except asyncio.QueueFull:
             logger.warning("too many Kubernetes Events wait, one is dropped: %s", fault)
+
+    def see(self, info: PodInfo) -> None:
+        """Have an Event written when the pod's port label is none, once as long as it stays so."""
+        if info.excluded != "invalid_port":
+            self._ports.pop(info.uid, None)
+        elif self._ports.get(info.uid) != info.labels[PORT]:
+            self._ports[info.uid] = info.labels[PORT]
+            where = f"pod {info.namespace}/{info.name}, model {info.model}: label {PORT}"
+            self.emit(info, Fault(where, f"not a port (1..65535): {info.labels[PORT]!r}; the pod is left out"))
 
     async def run(self) -> None:
         """Write what waits; runs until cancelled."""

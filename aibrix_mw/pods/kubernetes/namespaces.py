@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Literal
 
 import msgspec
@@ -17,13 +17,17 @@ Key = tuple[str, str]
 
 
 class Pooled:
-    """`cluster`: pods of one model are one pool, wherever they are."""
+    """`cluster`: pods of one model are one pool, wherever they are. `on_pod` is told of each description of a pod."""
 
     def __init__(self, registry: PodRegistry) -> None:
         self.registry = registry
+        self.on_pod: Callable[[PodInfo], object] | None = None
 
     def put(self, source: str, *infos: PodInfo) -> None:
         """Add pods of a source, or describe them anew."""
+        if self.on_pod is not None:
+            for info in infos:
+                self.on_pod(info)
         self.registry.put(source, *infos)
 
     def remove(self, source: str, uid: str) -> None:
