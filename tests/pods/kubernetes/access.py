@@ -29,4 +29,8 @@ class Access:
         if account == "admin" or (verb, resource) in self.granted[account, namespace]:
             return None
         where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
-        return 403, f'{resource} is forbidden: User "{account}" cannot {verb} resource "{resource}" {where}', "Forbidden"
+        return (
+            403,
+            f'{resource} is forbidden: User "{account}" cannot {verb} resource "{resource}" {where}',
+            "Forbidden",
+        )

@@ -97,7 +97,12 @@ def fill(store, template, namespace, pods, models):
             "labels": {"model.aibrix.ai/name": model, "model.aibrix.ai/port": "8000"},
             "annotations": template["metadata"]["annotations"] | {"model.aibrix.ai/adapters": f"{model}-sql"},
         }
-        meta = {"name": f"pod-{number:05}", "namespace": namespace, "uid": str(uuid.uuid4()), "creationTimestamp": now()}
+        meta = {
+            "name": f"pod-{number:05}",
+            "namespace": namespace,
+            "uid": str(uuid.uuid4()),
+            "creationTimestamp": now(),
+        }
         address = {"podIP": f"10.1.{number // 250}.{number % 250 + 1}"}
         pod = template | {"metadata": template["metadata"] | meta | named, "status": ready | address}
         store.write((namespace, meta["name"]), pod)

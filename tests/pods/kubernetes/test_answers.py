@@ -53,7 +53,10 @@ def test_a_status():
 @pytest.mark.parametrize(
     ("status", "expected"),
     [
-        (401, "unauthorized (401): the API server does not accept the gateway's credentials (verb list, resource pods, "),
+        (
+            401,
+            "unauthorized (401): the API server does not accept the gateway's credentials (verb list, resource pods, ",
+        ),
         (403, "forbidden (403): the gateway's account lacks a right: verb list, resource pods, namespace ns: said so"),
         (429, "status 429 (verb list, resource pods, namespace ns): said so"),
         (500, "status 500 (verb list, resource pods, namespace ns): said so"),

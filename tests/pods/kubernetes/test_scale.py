@@ -65,7 +65,9 @@ async def test_five_thousand_pods(filled, discover, capsys):
     await until(lambda: seen.pods.age() == 0)
     spent, each = await _storm(filled, seen)
     with capsys.disabled():
-        print(f"\n  {PODS} pods: ready in {took:.2f} s, longest turn {stall * 1000:.1f} ms, {growth / 2**20:.0f} MiB more")
+        print(
+            f"\n  {PODS} pods: ready in {took:.2f} s, longest turn {stall * 1000:.1f} ms, {growth / 2**20:.0f} MiB more"
+        )
         print(f"  storm of {STORM}: in {spent:.2f} s, {each * 1e6:.0f} µs of the loop's time each")
     assert took < 5
     assert stall < 0.05
