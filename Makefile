@@ -33,7 +33,8 @@ test-vllm: .venv/dev
 	$(BIN)/pytest -m vllm tests/vllm --vllm $(VLLM)
 
 clean:
-	rm -rf .venv .venv-bench
+	rm -rf .venv .venv-* build dist .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/bin/uv:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aibrix_mw.admin import create_admin
 from aibrix_mw.endpoints import endpoints
-from aibrix_mw.errors import ConfigurationError, Fault, UnknownStrategy
+from aibrix_mw.errors import ConfigurationError, Fault
 from aibrix_mw.extras import kubernetes_pods, metrics_layer
 from aibrix_mw.filewatch import fingerprint, watch_file
 from aibrix_mw.headers import Forwarder
@@ -59,11 +59,13 @@ class Gateway:
     def __init__(self, settings: Settings, outer: Outer = (), strategies: Strategies | None = None) -> None:
         self.settings = settings
         self.lifecycle = Lifecycle()
+        self.catalogue = _catalogue(settings, strategies or {})
         self.registry = PodRegistry(
-            remember=settings.discovery.remember, last_resort=settings.routing.use_terminating_as_last_resort
+            remember=settings.discovery.remember,
+            last_resort=settings.routing.use_terminating_as_last_resort,
+            check=self.catalogue.faults,
         )
         define_models(self.registry, settings.models)
-        self.catalogue = _catalogue(settings, strategies or {})
         self.upstream = SchemeUpstream(
             Http1Upstream(
                 keepalive=settings.upstream.keepalive,
@@ -236,8 +238,7 @@ def _catalogue(settings: Settings, strategies: Strategies) -> Catalogue:
         if isinstance(found, str):
             load_class(found)
     catalogue = Catalogue(strategies)
-    try:
-        catalogue.get(settings.routing.default_strategy)
-    except UnknownStrategy as error:
-        raise ConfigurationError([Fault("routing.default_strategy", f"{error.message}: {error.reason}")]) from None
+    fault = catalogue.fault("routing.default_strategy", settings.routing.default_strategy)
+    if fault is not None:
+        raise ConfigurationError([fault])
     return catalogue

@@ -101,15 +101,17 @@ def _serve(read: Callable[[], Settings], file: Path | None) -> None:
     if not (settings.models or discovery.static.file or discovery.kubernetes.enabled):
         ways = "--pods FILE, --pod MODEL=URL or --kubernetes"
         raise click.UsageError(f"nothing to serve: pass {ways}, or name models in --settings")
-    settings = msgspec.structs.replace(
-        settings, limits=msgspec.structs.replace(settings.limits, max_in_flight=in_flight_cap(settings))
-    )
-    gateway = create_app(settings)
+
+    def capped(settings: Settings) -> Settings:
+        limits = msgspec.structs.replace(settings.limits, max_in_flight=in_flight_cap(settings))
+        return msgspec.structs.replace(settings, limits=limits)
+
+    gateway = create_app(capped(settings))
 
     def read_again() -> Settings:
         fresh = read()
         logging.getLogger("aibrix_mw").setLevel(fresh.log.level.upper())
-        return fresh
+        return capped(fresh)
 
     if file is not None:
         gateway.follow(file, read_again)

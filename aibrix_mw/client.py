@@ -31,26 +31,29 @@ class BodyReader:
 
     async def next(self) -> bytes:
         """The next chunk. RequestTooLarge beyond the limit, ClientLeft when there is no end."""
-        message = await self._receive()
-        if message["type"] == "http.disconnect":
-            raise ClientLeft
-        chunk: bytes = message.get("body", b"")
-        self.more = message.get("more_body", False)
-        if len(self.body) + len(chunk) > self._limit:
-            raise RequestTooLarge(self._limit)
-        if not self.body:
-            self.body = chunk
-        else:
-            if isinstance(self.body, bytes):
-                self.body = bytearray(self.body)
-            self.body += chunk
-        return chunk
+        return self._take(await self._receive())
 
     async def all(self) -> bytes | bytearray:
         """The whole body."""
         while self.more:
-            await self.next()
+            self._take(await self._receive())
         return self.body
+
+    def _take(self, message: Message) -> bytes:
+        if message["type"] == "http.disconnect":
+            raise ClientLeft
+        chunk: bytes = message.get("body", b"")
+        self.more = message.get("more_body", False)
+        body = self.body
+        if len(body) + len(chunk) > self._limit:
+            raise RequestTooLarge(self._limit)
+        if not body:
+            self.body = chunk
+        else:
+            if isinstance(body, bytes):
+                self.body = body = bytearray(body)
+            body += chunk
+        return chunk
 
     def replay(self) -> Receive:
         """A `receive` that yields what was read, then whatever else comes."""

@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from starlette.types import Scope
 
@@ -74,6 +75,21 @@ def to_client(headers: Headers) -> list[tuple[bytes, bytes]]:
     return kept if len(kept) == len(headers) else _without_named(kept, headers)
 
 
+@lru_cache(maxsize=4096)
+def _forwarded(peer: str, scheme: str) -> Headers:
+    return ((b"x-forwarded-for", peer.encode()), (b"x-forwarded-proto", scheme.encode()))
+
+
+def _forwarded_before(scope: Scope, headers: Mapping[bytes, bytes], peer: str) -> Headers:
+    """What a trusted proxy says of the request, and that it came through it."""
+    before = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+    return (
+        (b"x-forwarded-for", b", ".join([*before, peer.encode()])),
+        (b"x-forwarded-proto", headers.get(b"x-forwarded-proto", scope.get("scheme", "http").encode())),
+        (b"x-forwarded-host", headers.get(b"x-forwarded-host", headers.get(b"host", b""))),
+    )
+
+
 class Forwarder:
     """Makes the headers that an engine gets from those that the client sent.
 
@@ -93,21 +109,14 @@ class Forwarder:
             kept = _without_named(kept, scope["headers"])
         if request_id is not None:
             kept.append((b"x-request-id", request_id))
-        kept += self._forwarded(scope, headers)
-        return kept
-
-    def _forwarded(self, scope: Scope, headers: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:
         client = scope.get("client")
         peer = client[0] if client else "unknown"
-        origin = peer.encode()
-        protocol = scope.get("scheme", "http").encode()
-        host = headers.get(b"host", b"")
         if self._trusted and self._trusts(peer):
-            before = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
-            origin = b", ".join([*before, origin])
-            protocol = headers.get(b"x-forwarded-proto", protocol)
-            host = headers.get(b"x-forwarded-host", host)
-        return [(b"x-forwarded-for", origin), (b"x-forwarded-proto", protocol), (b"x-forwarded-host", host)]
+            kept += _forwarded_before(scope, headers, peer)
+        else:
+            kept += _forwarded(peer, scope.get("scheme", "http"))
+            kept.append((b"x-forwarded-host", headers.get(b"host", b"")))
+        return kept
 
     def _trusts(self, peer: str) -> bool:
         try:

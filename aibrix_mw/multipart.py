@@ -21,7 +21,10 @@ def boundary_of(content_type: bytes) -> bytes | None:
 
 
 class FormModel:
-    """Looks for the field `model` in a form that arrives in chunks; `model` is None until its part is complete."""
+    """Looks for the field `model` in a form that arrives in chunks; `model` is None until its part is complete.
+
+    A second part of that name is refused, because engines differ about which one counts.
+    """
 
     def __init__(self, boundary: bytes) -> None:
         self.model: str | None = None
@@ -30,7 +33,7 @@ class FormModel:
         self._span = (0, 0)
         self._header = b""
         self._header_value = b""
-        self._wanted = False
+        self._wanted = self._named = False
         try:
             self._parser = MultipartParser(
                 boundary,
@@ -71,9 +74,15 @@ class FormModel:
     def _end_header(self) -> None:
         if self._header.lower() == b"content-disposition":
             _, options = parse_options_header(self._header_value)
-            self._wanted = self.model is None and options.get(b"name") == b"model" and b"filename" not in options
-            self._value = b""
+            if options.get(b"name") == b"model":
+                self._begin_model(is_file=b"filename" in options)
         self._header = self._header_value = b""
+
+    def _begin_model(self, *, is_file: bool) -> None:
+        if self._named:
+            raise InvalidRequest("model: given twice", param="model")
+        self._named = True
+        self._wanted = not is_file
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:
         if not self._wanted:

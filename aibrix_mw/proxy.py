@@ -9,7 +9,15 @@ import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aibrix_mw.client import ClientLeft, Presence
-from aibrix_mw.errors import GatewayError, MethodNotAllowed, PathNotFound, RequestTooLarge, UpstreamError, error_body
+from aibrix_mw.errors import (
+    GatewayError,
+    InvalidRequest,
+    MethodNotAllowed,
+    PathNotFound,
+    RequestTooLarge,
+    UpstreamError,
+    error_body,
+)
 from aibrix_mw.headers import Forwarder, to_client
 from aibrix_mw.outcome import Outcome
 from aibrix_mw.paths import INFERENCE_PATHS, is_anthropic, route_path
@@ -85,7 +93,8 @@ class Proxy:
             await _decline(scope, send)
             return
         path = route_path(scope)
-        if path not in self.targets:
+        target = self.targets.get(path)
+        if target is None:
             await self.elsewhere(scope, receive, send)
             return
         if scope["method"] != "POST":
@@ -94,23 +103,39 @@ class Proxy:
         refusal: GatewayError | None = None
         with Presence(scope, receive) as presence:
             try:
-                await self._exchange(scope, receive, send, presence)
+                await self._exchange(scope, receive, send, presence, target)
             except ClientLeft:
                 presence.left = True
-            except RequestTooLarge as error:
+            except (RequestTooLarge, InvalidRequest) as error:
                 refusal = error
         if presence.left:
             OUTCOME.put(scope, CLIENT_LEFT)
         elif refusal is not None:
             await refuse(refusal, scope, receive, send)
 
-    async def _exchange(self, scope: Scope, receive: Receive, send: Send, presence: Presence) -> None:
+    async def _exchange(self, scope: Scope, receive: Receive, send: Send, presence: Presence, target: bytes) -> None:
         request = REQUEST.require(scope)
-        if not request.more:
+        rest = None
+        if request.more:
+            rest = self._rest(request, receive, presence)
+        else:
             presence.listen()
-        rest = self._rest(request, receive, presence) if request.more else None
+        pod = TARGET.require(scope).pod
+        if scope["query_string"]:
+            target = b"%b?%b" % (target, scope["query_string"])
+        engine_request = EngineRequest(
+            pod.address,
+            pod.host_header,
+            target,
+            self.forwarder.to_engine(scope, request.headers, REQUEST_ID.get(scope)),
+            request.body,
+            rest,
+            request.length,
+            reuse=rest is None and request.repeatable,
+        )
+        timers = self._timers(scope, request)
         sent = self.clock()
-        answer = await self.upstream.send(self._engine_request(scope, request, rest), self._timers(scope, request))
+        answer = await self.upstream.send(engine_request, timers)
         try:
             chunk = await answer.read()  # the head is held until there is a body
             relay = Relay(answer, request.path, chunk, sent, self.clock)
@@ -123,17 +148,6 @@ class Proxy:
             answer.close()
             raise
 
-    def _engine_request(
-        self, scope: Scope, request: InferenceRequest, rest: AsyncIterator[bytes] | None
-    ) -> EngineRequest:
-        pod = TARGET.require(scope).pod
-        target = self.targets[request.path]
-        if scope["query_string"]:
-            target = b"%b?%b" % (target, scope["query_string"])
-        headers = self.forwarder.to_engine(scope, request.headers, REQUEST_ID.get(scope))
-        reuse = rest is None and request.repeatable
-        return EngineRequest(pod.address, pod.host_header, target, headers, request.body, rest, request.length, reuse)
-
     def _timers(self, scope: Scope, request: InferenceRequest) -> Timers:
         timeouts = self.timeouts
         profile = PROFILE.get(scope)
@@ -142,9 +156,10 @@ class Proxy:
             timeouts = msgspec.structs.replace(timeouts, **known)
         attempt = ATTEMPT.get(scope)
         started = attempt.started if attempt is not None else asyncio.get_running_loop().time()
-        timer = "first_byte_timeout" if request.stream else "response_timeout"
-        until = started + (timeouts.first_byte_timeout if request.stream else timeouts.response_timeout)
-        return Timers(until, timer, not request.stream, timeouts.connect_timeout, timeouts.idle_timeout)
+        connect, idle = timeouts.connect_timeout, timeouts.idle_timeout
+        if request.stream:
+            return Timers(started + timeouts.first_byte_timeout, "first_byte_timeout", False, connect, idle)
+        return Timers(started + timeouts.response_timeout, "response_timeout", True, connect, idle)
 
     async def _rest(self, request: InferenceRequest, receive: Receive, presence: Presence) -> AsyncIterator[bytes]:
         """What follows the part of the body that was read already, which `receive` yields again first."""
@@ -160,6 +175,8 @@ class Proxy:
             total += len(chunk)
             if total > self.max_body_bytes:
                 raise RequestTooLarge(self.max_body_bytes)
+            if request.check is not None:
+                request.check(chunk)
             yield chunk
         presence.listen()
 

@@ -1,6 +1,6 @@
 """An inference request: the body as it came, and the few fields of it that the gateway needs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from re import compile as regex
 
 import msgspec
@@ -69,59 +69,33 @@ def _explain(problem: str) -> InvalidRequest:
     return InvalidRequest(f"{path or 'the body'}: {match['reason']}", param=path or None)
 
 
-class InferenceRequest:
+class InferenceRequest(msgspec.Struct, kw_only=True, eq=False):
     """One inference request; written once by the model middleware, read by everyone inside of it.
 
     `requested_model` is what the client wrote; `model` is what serves it and what profiles, limits and metrics are
     keyed by. `body` is what the engine gets, byte for byte; when `more` is true the rest still waits in `receive`,
-    `length` bytes in all if the client says so.
+    `length` bytes in all if the client says so, and `check` judges each chunk of it: InvalidRequest.
     `repeatable` says whether another pod may be tried. `received` is when `body` was there, by `time.perf_counter`.
     """
 
-    __slots__ = (
-        "_prompt",
-        "body",
-        "fields",
-        "headers",
-        "length",
-        "model",
-        "more",
-        "path",
-        "received",
-        "repeatable",
-        "requested_model",
-        "stream",
-        "user",
-    )
+    model: str
+    requested_model: str
+    path: str = "/v1/chat/completions"
+    body: bytes | bytearray = b""
+    fields: RequestFields
+    headers: Mapping[bytes, bytes] = {}
+    user: str | None = None
+    more: bool = False
+    check: Callable[[bytes], None] | None = None
+    length: int | None = None
+    repeatable: bool = True
+    received: float = 0.0
+    _prompt: bytes | None = None
 
-    def __init__(
-        self,
-        *,
-        model: str,
-        requested_model: str,
-        path: str = "/v1/chat/completions",
-        body: bytes | bytearray = b"",
-        fields: RequestFields | None = None,
-        headers: Mapping[bytes, bytes] | None = None,
-        user: str | None = None,
-        more: bool = False,
-        length: int | None = None,
-        repeatable: bool = True,
-        received: float = 0.0,
-    ) -> None:
-        self.model = model
-        self.requested_model = requested_model
-        self.path = path
-        self.body = body
-        self.fields = fields or RequestFields(requested_model)
-        self.stream = self.fields.stream is True
-        self.headers = headers or {}
-        self.user = user
-        self.more = more
-        self.length = length
-        self.repeatable = repeatable
-        self.received = received
-        self._prompt: bytes | None = None
+    @property
+    def stream(self) -> bool:
+        """Whether the client wants the answer in pieces."""
+        return self.fields.stream is True
 
     def header(self, name: bytes) -> bytes | None:
         """Value of a header; `name` in lower case."""

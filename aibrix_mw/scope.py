@@ -61,15 +61,18 @@ class Slot(Generic[T]):
 
     def require(self, scope: Scope) -> T:
         """The value; LookupError naming the missing middleware when nobody has put one."""
-        try:
-            value: T = scope[self.key]
-        except KeyError:
-            raise LookupError(f"{self.key} is not in the scope: {self.filled_by} must be outside of this") from None
+        value: T | None = scope.get(self.key)
+        if value is None:
+            raise LookupError(f"{self.key} is not in the scope: {self.filled_by} must be outside of this")
         return value
 
     def put(self, scope: Scope, value: T) -> None:
         """Set the value for everyone inside, and for those outside after the inner call returns."""
         scope[self.key] = value
+
+    def leave_empty(self, scope: Scope) -> None:
+        """Say that there is no value on purpose: nobody is missing outside."""
+        scope[self.key] = None
 
 
 REQUEST_ID: Slot[bytes] = Slot("request_id", "RequestIdMiddleware")  # as the engine gets it
@@ -80,7 +83,7 @@ TARGET: Slot[Target] = Slot("target", "RoutingMiddleware")
 ATTEMPT: Slot[Attempt] = Slot("attempt", "RoutingMiddleware")
 OUTCOME: Slot[Outcome] = Slot("outcome", "whoever ends the request")
 HEADERS: Slot[dict[bytes, bytes]] = Slot("headers", "headers_of()")
-ANSWER_HEADERS: Slot[Headers] = Slot("answer_headers", "answer_headers()")
+ANSWER_HEADERS: Slot[list[tuple[bytes, bytes]]] = Slot("answer_headers", "answer_headers()")
 
 
 class InferencePaths:
@@ -94,9 +97,9 @@ class InferencePaths:
         return scope["type"] == "http" and scope["method"] == "POST" and route_path(scope) in self._paths
 
     def request(self, scope: Scope) -> InferenceRequest | None:
-        """The inference request that the model middleware has read; None when the scope is none."""
-        request = REQUEST.get(scope)
-        if request is None and self.match(scope):
+        """The inference request that the model middleware has read; None when the scope is none, or nobody's model."""
+        request: InferenceRequest | None = scope.get(REQUEST.key)
+        if request is None and REQUEST.key not in scope and self.match(scope):
             return REQUEST.require(scope)
         return request
 
@@ -106,10 +109,9 @@ CLIENT_LEFT = Outcome(name="client_cancelled", status=499)
 
 def headers_of(scope: Scope) -> dict[bytes, bytes]:
     """The request's headers by lower-case name; of several equal names the last one. Made once a request."""
-    headers = HEADERS.get(scope)
+    headers: dict[bytes, bytes] | None = scope.get(HEADERS.key)
     if headers is None:
-        headers = dict(scope["headers"])
-        HEADERS.put(scope, headers)
+        headers = scope[HEADERS.key] = dict(scope["headers"])
     return headers
 
 
@@ -119,15 +121,15 @@ def answer_headers(scope: Scope, send: Send, headers: Headers) -> Send:
     The outermost caller wraps `send`; those inside of it only extend the slot, so that a streamed chunk passes one
     layer however many middlewares have something to say.
     """
-    known = ANSWER_HEADERS.get(scope)
+    known: list[tuple[bytes, bytes]] | None = scope.get(ANSWER_HEADERS.key)
     if known is not None:
-        ANSWER_HEADERS.put(scope, (*known, *headers))
+        known += headers
         return send
-    ANSWER_HEADERS.put(scope, tuple(headers))
+    added = scope[ANSWER_HEADERS.key] = list(headers)
 
     def send_with_headers(message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", ()), *ANSWER_HEADERS.require(scope)]
+            message["headers"] = [*message.get("headers", ()), *added]
         return send(message)
 
     return send_with_headers

@@ -122,4 +122,5 @@ class Client:
 
 async def ask(app, *args: Any, **options: Any) -> Reply:
     """One request from start to end."""
-    return await Client(app, *args, **options).ask()
+    reply: Reply = await Client(app, *args, **options).ask()
+    return reply

@@ -38,7 +38,7 @@ class Clock:
 
 def info(number: int = 1, model: str = "m", **changes: Any) -> PodInfo:
     """What discovery says of pod `number`."""
-    fields = {
+    fields: dict[str, Any] = {
         "uid": f"uid-{number}",
         "name": f"pod-{number}",
         "namespace": "ns",
@@ -47,7 +47,7 @@ def info(number: int = 1, model: str = "m", **changes: Any) -> PodInfo:
     return PodInfo(model=model, **fields | changes)
 
 
-def registry_of(*infos: PodInfo, aliases: Sequence[str] = (), config: dict | None = None) -> PodRegistry:
+def registry_of(*infos: PodInfo, aliases: Sequence[str] = (), config: dict[str, Any] | None = None) -> PodRegistry:
     """A registry with these pods; aliases and config are those of model `m`."""
     registry = PodRegistry()
     if aliases or config:

@@ -1,9 +1,12 @@
 """The operators' application."""
 
+import json
+
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families as plain_text
 
 from aibrix_mw import __version__
+from aibrix_mw.strategies.random import Random
 from tests.support import Running, ask, info
 
 INVALID = '{"profiles": {}}'
@@ -76,6 +79,24 @@ async def test_status():
     (fault,) = status["faults"]
     assert "ns/pod-3" in fault["path"]
     assert fault["reason"]
+
+
+async def test_strategies_that_do_not_exist_are_seen_before_a_request_needs_one(log):
+    annotation = json.dumps({"profiles": {"default": {}, "fast": {"routingStrategy": "fastest"}}})
+    config = {"lockedRoutingStrategy": "best", "profiles": {"default": {"routingStrategy": "mine"}}}
+    pods = [info(1, model="annotated", config=annotation), info(2)]
+    async with Running(pods=pods, config=config, strategies={"mine": Random}) as running:
+        faults = (await admin(running, "/status.json")).json()["faults"]
+        assert (await running.ask()).status == 400
+        assert (await running.ask(b'{"model": "annotated"}')).status == 200
+    assert {fault["path"]: fault["reason"] for fault in faults} == {
+        "models.m.config $.lockedRoutingStrategy": "incorrect routing strategy best: best does not exist",
+        "pod ns/pod-1, model annotated: annotation model.aibrix.ai/config $.profiles.fast.routingStrategy": (
+            "incorrect routing strategy fastest: fastest does not exist"
+        ),
+    }
+    assert {f"{fault['path']}: {fault['reason']}" for fault in faults} <= set(log())
+    assert running.registry.invalid_configs == {"m": 1, "annotated": 1}
 
 
 async def test_it_does_not_know_the_clients_paths():

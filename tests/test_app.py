@@ -38,7 +38,7 @@ def test_every_fault_is_named():
     (fault,) = faults({"routing": {"default_strategy": "nonsense"}})
     assert fault.startswith("routing.default_strategy: incorrect routing strategy nonsense")
     (fault,) = faults({"models": {"m": {"config": {"profiles": {}}}}})
-    assert fault.startswith("models.m: $.profiles")
+    assert fault.startswith("models.m.config $.profiles")
     (fault,) = faults({}, strategies={"mine": "no_such_module:Thing"})
     assert fault.startswith("no_such_module:Thing: cannot be imported")
 

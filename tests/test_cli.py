@@ -1,6 +1,5 @@
 """The command line, as far as no process has to run: what it refuses, and what it hands on."""
 
-import logging
 import signal
 import socket
 
@@ -8,21 +7,20 @@ import pytest
 from click.testing import CliRunner
 
 import aibrix_mw.server
+import aibrix_mw.telemetry.logs
 from aibrix_mw import __version__
 from aibrix_mw.cli import main
+from tests.support import until
+
+pytestmark = pytest.mark.usefixtures("own_logging")
 
 
 @pytest.fixture(autouse=True)
 def unchanged():
-    """Put back what a command sets for its process: signals and logging."""
+    """Put back the signal handler that a command sets for its process."""
     handler = signal.getsignal(signal.SIGTERM)
-    loggers = [logging.getLogger(name) for name in (None, "aibrix_mw", "uvicorn.error")]
-    before = [(logger, logger.level, logger.handlers[:], logger.filters[:]) for logger in loggers]
     yield
     signal.signal(signal.SIGTERM, handler)
-    for logger, level, handlers, filters in before:
-        logger.setLevel(level)
-        logger.handlers, logger.filters = handlers, filters
 
 
 @pytest.fixture
@@ -78,7 +76,7 @@ def test_pods_of_the_command_line_join_those_of_the_settings(invoke, served, tmp
             2,
             "http://h:1 is not MODEL=URL",
         ),
-        (("--pod", "m=ftp://h"), 1, "error: models.m: ftp://h: not http(s)://host[:port]"),
+        (("--pod", "m=ftp://h"), 1, "error: models.m.endpoints: ftp://h: not http(s)://host[:port]"),
         (("--pod", "m=http://h", "--pod", "m=http://h"), 1, "is there twice"),
         (("--pod", "m=http://h", "--default-strategy", "best"), 1, "error: routing.default_strategy: "),
         (("--pod", "m=http://h", "--port", "70000"), 1, "error: listen.port: "),
@@ -89,6 +87,22 @@ def test_what_cannot_be_served(invoke, served, words, status, told):
     result = invoke("serve", *words)
     assert (result.exit_code, served) == (status, [])
     assert told in result.output
+
+
+async def test_a_cap_below_the_setting_is_no_change(invoke, served, tmp_path, monkeypatch, log):
+    file = tmp_path / "settings.yaml"
+    file.write_text("models: {m: {endpoints: [http://h:1]}}")
+    monkeypatch.setattr(aibrix_mw.telemetry.logs, "set_up_logging", lambda _: None)  # `log` listens on
+    monkeypatch.setattr(aibrix_mw.server, "in_flight_cap", lambda settings: min(settings.limits.max_in_flight, 7))
+    assert invoke("serve", "--settings", str(file)).exit_code == 0
+    (gateway,) = served
+    assert gateway.settings.limits.max_in_flight == 7
+    async with gateway.running():
+        file.write_text("models: {m: {endpoints: [http://h:1]}}\nlimits: {max_in_flight: 5000}")
+        await until(lambda: "settings: read again" in log())
+        assert [line for line in log() if "restart" in line] == []
+        file.write_text("models: {m: {endpoints: [http://h:1]}}\nlimits: {max_in_flight: 5}")
+        await until(lambda: "settings: limits.max_in_flight has changed and needs a restart" in log())
 
 
 # --- engine

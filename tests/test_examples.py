@@ -7,9 +7,8 @@ import os
 import re
 import runpy
 import signal
-import socket
 import sys
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 
 import httpx
@@ -21,23 +20,11 @@ from aibrix_mw.app import create_app
 from aibrix_mw.cli import main
 from aibrix_mw.engine.sim import EngineOptions, create_engine
 from aibrix_mw.settings import from_dict
+from tests.serving import listening
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 CHAT = "/v1/chat/completions"
 HELLO = {"model": "my-model", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 4}
-
-
-@asynccontextmanager
-async def listening(app, lifespan="on"):
-    """Serve an application on a free port of 127.0.0.1; gives its URL."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", server_header=False, lifespan=lifespan))
-        serving = asyncio.create_task(server.serve([sock]))
-        try:
-            yield f"http://127.0.0.1:{sock.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await serving
 
 
 @pytest.fixture
@@ -46,7 +33,7 @@ async def engines():
     fast = {"prefill_tokens_per_second": math.inf, "decode_tokens_per_second": math.inf}
     async with AsyncExitStack() as stack:
         made = [EngineOptions(models=("my-model", "my-embedder"), name=name, **fast) for name in ("one", "two")]
-        yield [await stack.enter_async_context(listening(create_engine(options), "off")) for options in made]
+        yield [await stack.enter_async_context(listening(create_engine(options))) for options in made]
 
 
 @pytest.fixture
@@ -157,6 +144,7 @@ async def test_settings_file_served_as_a_process(engines):
     ports = ("--host", "127.0.0.1", "--port", "0", "--admin-port", "0")
     command = (sys.executable, "-m", "aibrix_mw", "serve", "--settings", settings, *ports)
     process = await asyncio.create_subprocess_exec(*command, env=env, stderr=asyncio.subprocess.PIPE)
+    assert process.stderr is not None
     try:
         told = b""
         while not (ready := re.search(rb"serving on port (\d+), admin on \S+ port (\d+)", told)):

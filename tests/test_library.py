@@ -1,12 +1,11 @@
 """The library interface, as the documentation writes it: in FastAPI and in Starlette, alone and mounted."""
 
 import asyncio
-import socket
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from fastapi import FastAPI, Request
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
@@ -19,6 +18,7 @@ from aibrix_mw.pods.static import StaticPods
 from aibrix_mw.scope import REQUEST
 from aibrix_mw.settings import load
 from aibrix_mw.strategies.least_request import LeastRequest
+from tests.serving import listening
 from tests.support import BODY, CHAT, FakeAnswer, FakeUpstream, ask, in_turn, info
 
 
@@ -56,11 +56,11 @@ def fastapi_host():
     app.add_middleware(ModelMiddleware, registry=static_pods().registry)
 
     @app.post(CHAT)
-    async def chat(request: Request, body: dict):
+    async def chat(request: Request, body: dict[str, Any]):
         return described(request, body)
 
     @app.post("/other")
-    async def other(body: dict):
+    async def other(body: dict[str, Any]):
         return body
 
     return app
@@ -178,18 +178,6 @@ async def test_as_written(tmp_path):
 
 
 # --- under a real server that is not ours
-
-
-@asynccontextmanager
-async def listening(app):
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="on"))
-        serving = asyncio.create_task(server.serve([sock]))
-        try:
-            yield f"http://127.0.0.1:{sock.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await serving
 
 
 async def test_standalone_its_own_lifespan_enters_running():

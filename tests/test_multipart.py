@@ -79,8 +79,13 @@ def test_no_model(body):
     assert model_of(body).model is None
 
 
-def test_the_first_of_two():
-    assert model_of(form(MODEL, (b'name="model"', b"other"))).model == "whisper-1"
+@pytest.mark.parametrize("other", [MODEL, (b"name=model", b"x"), (b'name="model"; filename="m"', b"x")])
+@pytest.mark.parametrize("size", [0, 1, 7])
+def test_two_of_them_are_one_too_many(other, size):
+    for parts in ((MODEL, other), (other, LANGUAGE, MODEL)):
+        with pytest.raises(InvalidRequest, match="given twice") as caught:
+            model_of(form(*parts), size)
+        assert caught.value.param == "model"
 
 
 def test_other_headers_of_a_part():

@@ -6,16 +6,15 @@ import math
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import click
 import pytest
-import uvicorn
 import yaml
+from starlette.types import ASGIApp
 
 import aibrix_mw
 from aibrix_mw.app import create_app
@@ -23,6 +22,7 @@ from aibrix_mw.cli import main
 from aibrix_mw.engine.sim import EngineOptions, create_engine
 from aibrix_mw.errors import UnknownStrategy
 from aibrix_mw.profiles import parse_config
+from tests.serving import listening
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -108,7 +108,8 @@ def test_readme_links_lead_somewhere():
 
 def test_readme_draws_the_layers_in_their_order():
     drawn = re.findall(r"^ ([A-Z][A-Za-z]+) {2,}\S", blocks("text")[0], re.MULTILINE)
-    layer, names = create_app({}).stack, []
+    layer: ASGIApp | None = create_app({}).stack
+    names = []
     while layer is not None:
         names.append(type(layer).__name__)
         layer = getattr(layer, "app", None)
@@ -151,31 +152,20 @@ def test_readme_profiles_are_an_annotation():
     assert (config.default_profile, sorted(config.profiles), warnings) == ("interactive", ["batch", "interactive"], ())
 
 
-@asynccontextmanager
-async def listening(app):
-    """Serve an application on a free port of 127.0.0.1; gives its address."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
-        serving = asyncio.create_task(server.serve([sock]))
-        try:
-            yield f"127.0.0.1:{sock.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await serving
-
-
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 async def test_readme_curl_lines_are_answered():
     fast = EngineOptions(models=("my-model",), prefill_tokens_per_second=math.inf, decode_tokens_per_second=math.inf)
     profiles = yaml.safe_load(blocks("json")[0])
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(listening(create_engine(fast)))
-        model = {"endpoints": [f"http://{engine}"], "config": profiles}
+        model = {"endpoints": [engine], "config": profiles}
         gateway = await stack.enter_async_context(create_app({"models": {"my-model": model}}).running())
-        client = await stack.enter_async_context(listening(gateway))
-        admin = await stack.enter_async_context(listening(gateway.admin))
+        client = await stack.enter_async_context(listening(gateway, lifespan="off"))
+        admin = await stack.enter_async_context(listening(gateway.admin, lifespan="off"))
         for words in commands("curl"):
-            moved = [word.replace("127.0.0.1:8080", client).replace("127.0.0.1:8081", admin) for word in words]
+            moved = [
+                word.replace("http://127.0.0.1:8080", client).replace("http://127.0.0.1:8081", admin) for word in words
+            ]
             process = await asyncio.create_subprocess_exec(*moved[:1], "-sSf", *moved[1:], stdout=subprocess.PIPE)
             answer, _ = await process.communicate()
             assert process.returncode == 0, words

@@ -78,6 +78,16 @@ async def test_the_rest_of_a_form_streams_through():
     assert running.upstream.bodies == [MODEL_PART + FILE_PART]
 
 
+async def test_a_second_model_in_the_rest_of_a_form_is_refused():
+    second = b'content-disposition: form-data; name="model"\r\n\r\nother\r\n--xyz--\r\n'
+    async with Running() as running:
+        reply = await running.ask([MODEL_PART, second[:20], second[20:]], SPEECH, FORM_HEADERS)
+        assert (reply.status, reply.json()["error"]["param"]) == (400, "model")
+        assert running.upstream.aborted == 1
+        assert await running.outcomes() == {("m", "default", "400", "bad_request"): 1}
+        assert running.in_flight == [0, 0]
+
+
 async def test_f11_the_rest_of_a_form_is_bounded():
     client_chunks = [MODEL_PART, b"x" * 50, b"x" * 50, b"never read"]
     async with Running(limits={"max_body_bytes": len(MODEL_PART) + 60}) as running:

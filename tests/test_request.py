@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aibrix_mw.errors import InvalidRequest
-from aibrix_mw.request import InferenceRequest, parse_fields, replace_value, top_level_values
+from aibrix_mw.request import InferenceRequest, RequestFields, parse_fields, replace_value, top_level_values
 from tests.support import ask_for
 
 
@@ -116,7 +116,7 @@ def test_previous_response(value, given_id):
 
 
 def test_a_request_without_a_body():
-    request = InferenceRequest(model="m", requested_model="alias")
+    request = InferenceRequest(model="m", requested_model="alias", fields=RequestFields("alias"))
     assert (request.fields.model, request.stream, request.prompt, request.header(b"x")) == ("alias", False, b"", None)
 
 

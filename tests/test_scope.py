@@ -59,7 +59,7 @@ async def test_headers_from_several_layers_cost_one_wrapper():
 async def test_an_answer_without_headers_gets_them_too():
     async def app(scope, receive, send):
         send = answer_headers(scope, send, [(b"a", b"1")])
-        assert ANSWER_HEADERS.get(scope) == ((b"a", b"1"),)
+        assert ANSWER_HEADERS.get(scope) == [(b"a", b"1")]
         await send({"type": "http.response.start", "status": 200})
         await send({"type": "http.response.body", "body": b""})
 

@@ -253,6 +253,11 @@ def test_no_pod_names_a_model(check):
     ]
 
 
+def test_no_pod_at_all(check):
+    report = check({"apiVersion": "v1", "kind": "List", "items": []})
+    assert (report.faults, report.warnings) == ([], ["there is no pod in it"])
+
+
 # --- pod templates
 
 

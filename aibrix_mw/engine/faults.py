@@ -18,10 +18,10 @@ MODES = ("none", "refuse", "stall", "die", "error")
 IMPOSSIBLE_HEAD: Message = {
     "type": "http.response.start",
     "status": 500,
-    "headers": [(b"closed by a simulated fault", b"")],
+    "headers": [(b"x-simulated-fault", b"\0")],
 }
 """A head that no ASGI server can write. ASGI has no word for hanging up, but a server that took a head for its answer
-and then fails to write it has nothing left but to close the connection (seen on uvicorn with httptools and h11)."""
+and then fails to write it can only close the connection: uvicorn does, with httptools and h11, and so does our own."""
 
 
 class EngineDiedError(Exception):
@@ -77,9 +77,10 @@ class FailingSend:
 
     async def __call__(self, message: Message) -> None:
         """Send, or strike; `EngineDiedError` when the engine dies."""
-        if message["type"] != "http.response.body":
-            await self._send(message)
-        elif self._left and message.get("more_body", False):
+        more = message.get("more_body", False)
+        if message["type"] != "http.response.body" or (more and not message["body"]):
+            await self._send(message)  # the head, or what makes a server send it
+        elif self._left and more:
             self._left -= 1
             await self._send(message)
         else:

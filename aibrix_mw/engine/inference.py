@@ -96,8 +96,10 @@ class TextInference(Inference):
         return envelope.whole(self._shape.whole(answer, ask.reason), usage(run))
 
     async def _stream(self, ask: Ask, envelope: Envelope, send: Send) -> None:
-        # Like vLLM, the head goes out at once: it says nothing about when the first token comes.
+        # Like vLLM, the head goes out at once: it says nothing about when the first token comes. A server may hold it
+        # until there is a body, if only an empty one.
         await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
+        await send_chunk(send, b"")
         async with self.parts.scheduler.slot(ask.job) as run:
             await self._tokens(ask, envelope, run, send)
             run.finish(ask.reason)

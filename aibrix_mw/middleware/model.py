@@ -69,6 +69,7 @@ class ModelMiddleware:
             if self.unknown == "refuse":
                 await refuse(error, scope, receive, send)
                 return
+            REQUEST.leave_empty(scope)
         except GatewayError as error:
             await refuse(error, scope, receive, send)
             return
@@ -78,60 +79,60 @@ class ModelMiddleware:
 
     async def _read(self, scope: Scope, reader: BodyReader) -> InferenceRequest:
         headers = headers_of(scope)
-        if headers.get(b"content-encoding", b"identity") != b"identity":
+        if b"content-encoding" in headers and _is_compressed(scope):
             raise UnsupportedEncoding("compressed request bodies are not supported")
-        length = headers.get(b"content-length")
-        if length is not None and _size(length) > self.max_body_bytes:
+        length = _size(headers.get(b"content-length"))
+        if length is not None and length > self.max_body_bytes:
             raise RequestTooLarge(self.max_body_bytes)
         boundary = boundary_of(headers.get(b"content-type", b""))
         if boundary is not None:
-            return await self._read_form(scope, reader, boundary)
-        return self._request(scope, reader, parse_fields(await reader.all()))
+            return await self._read_form(scope, reader, length, boundary)
+        return self._request(scope, reader, length, parse_fields(await reader.all()))
 
-    async def _read_form(self, scope: Scope, reader: BodyReader, boundary: bytes) -> InferenceRequest:
+    async def _read_form(
+        self, scope: Scope, reader: BodyReader, length: int | None, boundary: bytes
+    ) -> InferenceRequest:
         """Read a form up to its field `model`; the parts after it stay in `receive`."""
         form = FormModel(boundary)
         while form.model is None:
             if not reader.more:
                 raise InvalidRequest("model is missing", param="model")
             form.feed(await reader.next())
-        return self._request(scope, reader, RequestFields(form.model), form)
+        return self._request(scope, reader, length, RequestFields(form.model), form)
 
     def _request(
-        self, scope: Scope, reader: BodyReader, fields: RequestFields, form: FormModel | None = None
+        self,
+        scope: Scope,
+        reader: BodyReader,
+        length: int | None,
+        fields: RequestFields,
+        form: FormModel | None = None,
     ) -> InferenceRequest:
-        self._check_transfer_fields(fields)
+        if not self.allow_transfer_params:
+            _check_transfer_fields(fields)
         served = self.registry.find(fields.model)
         if served is None:
             if not self.registry.complete:
                 raise Unavailable("the pods are not known yet")
             raise UnknownModel(fields.model)
+        path = route_path(scope)
         headers = headers_of(scope)
         body = self._renamed(reader, served.rewrite, form) if served.rewrite is not None else reader.body
-        length = headers.get(b"content-length")
         user = headers.get(b"user") if self.trust_user_header else None
         return InferenceRequest(
             model=served.model,
             requested_model=fields.model,
-            path=route_path(scope),
+            path=path,
             body=body,
-            length=int(length) + len(body) - len(reader.body) if length is not None else None,
+            length=length + len(body) - len(reader.body) if length is not None else None,
             fields=fields,
             headers=headers,
             user=user.decode("latin-1") if user else None,
             more=reader.more,
+            check=form.feed if form is not None else None,
             received=time.perf_counter(),
-            repeatable=(
-                not reader.more and len(reader.body) <= self.max_replay_bytes and route_path(scope) in INFERENCE_PATHS
-            ),
+            repeatable=not reader.more and len(reader.body) <= self.max_replay_bytes and path in INFERENCE_PATHS,
         )
-
-    def _check_transfer_fields(self, fields: RequestFields) -> None:
-        if self.allow_transfer_params:
-            return
-        name = fields.transfer_field()
-        if name is not None:
-            raise InvalidRequest(f"{name} is not allowed from clients", param=name)
 
     def _renamed(self, reader: BodyReader, name: str, form: FormModel | None) -> bytes:
         """The body with the name that the engine knows, all other bytes as they came."""
@@ -140,8 +141,24 @@ class ModelMiddleware:
         return replace_value(reader.body, "model", msgspec.json.encode(name))
 
 
-def _size(length: bytes) -> int:
+def _is_compressed(scope: Scope) -> bool:
+    """Whether any content-encoding says so: which of several an engine believes is not known."""
+    return any(
+        name == b"content-encoding" and value.strip().lower() not in {b"", b"identity"}
+        for name, value in scope["headers"]
+    )
+
+
+def _check_transfer_fields(fields: RequestFields) -> None:
+    name = fields.transfer_field()
+    if name is not None:
+        raise InvalidRequest(f"{name} is not allowed from clients", param=name)
+
+
+def _size(length: bytes | None) -> int | None:
     """Value of a content-length header; not every server refuses what is no number."""
+    if length is None:
+        return None
     if not length.isdigit() or len(length) > _LONGEST_NUMBER:
         raise InvalidRequest("content-length is not a number")
     return int(length)

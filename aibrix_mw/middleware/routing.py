@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -61,7 +62,8 @@ class RoutingMiddleware:
             return
         plan = PLAN.require(scope)
         send = answer_headers(scope, send, ())
-        outer_headers = ANSWER_HEADERS.require(scope)
+        answer = ANSWER_HEADERS.require(scope)
+        outer_headers = len(answer)
         self.budget.request()
         started = asyncio.get_running_loop().time()
         tried: list[Pod] = []
@@ -74,7 +76,7 @@ class RoutingMiddleware:
                 return
             TARGET.put(scope, target)
             ATTEMPT.put(scope, attempt)
-            ANSWER_HEADERS.put(scope, (*outer_headers, *_target_headers(plan, target)))
+            answer[outer_headers:] = target.headers if plan.hide_target else _target_headers(plan, target)
             with target.pod.lease():
                 try:
                     await self.app(scope, receive, send)
@@ -129,6 +131,9 @@ def _untried(pods: Sequence[Pod], tried: Sequence[Pod]) -> Sequence[Pod]:
 
 
 def _target_headers(plan: Plan, target: Target) -> Headers:
-    if plan.hide_target:
-        return target.headers
-    return ((b"routing-strategy", reflect(plan.strategy_name)), *target.pod.answer_headers, *target.headers)
+    return (_strategy_header(plan.strategy_name), *target.pod.answer_headers, *target.headers)
+
+
+@lru_cache(maxsize=1024)
+def _strategy_header(name: str) -> tuple[bytes, bytes]:
+    return (b"routing-strategy", reflect(name))

@@ -74,6 +74,15 @@ def pod_items(documents: list[Any], faults: list[Fault]) -> Iterator[tuple[str, 
             yield from _list_items(path, document, faults)
 
 
+def says_none(documents: list[Any]) -> bool:
+    """Whether the documents are one list without items, as kubectl prints it when there are no pods."""
+    return (
+        len(documents) == 1
+        and isinstance(document := documents[0], Mapping)
+        and (document.get("kind") in ("PodList", "List") and document.get("items") == [])
+    )
+
+
 def _list_items(path: str, document: Mapping[str, Any], faults: list[Fault]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     items = document.get("items")
     if items is not None and not isinstance(items, list):

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from aibrix_mw.errors import ConfigurationError, Fault
-from aibrix_mw.pods.documents import load_documents, pod_items, under
+from aibrix_mw.pods.documents import load_documents, pod_items, says_none, under
 from aibrix_mw.pods.pod import Address, PodInfo
 from aibrix_mw.pods.wire import Condition, Metadata, PodManifest, Status, convert, decode
 
@@ -178,16 +178,19 @@ def read_pods(text: str, source: str) -> tuple[list[PodInfo], list[Fault]]:
     """The pods of a file, and all that is wrong in it; never raises.
 
     YAML of one or several documents, or JSON: kinds Pod, PodList and List; other kinds are passed over, and so are pods
-    that name no model. A file in which no pod is left is a fault: it is rather a mistake than a wish.
+    that name no model. A file in which no pod is left is a fault, rather a mistake than a wish, unless it is a list
+    without items.
     """
     faults: list[Fault] = []
     pods: dict[str, PodInfo] = {}
+    documents: list[Any] = []
     try:
-        for path, item in pod_items(load_documents(text), faults):
-            _collect(path, item, pods, faults)
+        documents = load_documents(text)
     except ConfigurationError as error:
         faults += error.faults
-    if not pods and not faults:
+    for path, item in pod_items(documents, faults):
+        _collect(path, item, pods, faults)
+    if not (pods or faults or says_none(documents)):
         faults.append(Fault("", f"no pod in it names a model (label or annotation {NAME})"))
     return list(pods.values()), [under(source, fault, ": ") for fault in faults]
 

@@ -1,7 +1,7 @@
 """What the registry knows of one model, and what it tells of it."""
 
 import math
-from functools import lru_cache
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -10,6 +10,9 @@ from aibrix_mw.pods.pod import Pod
 from aibrix_mw.profiles import BUILT_IN, ModelConfig, parse_config
 
 Faults = tuple[Fault, ...]
+Check = Callable[[ModelConfig], Iterable[Fault]]
+Annotation = tuple[ModelConfig | None, Faults, tuple[str, ...]]
+ReadAnnotation = Callable[[str], Annotation]
 
 NOTHING: tuple[Pod, ...] = ()
 
@@ -17,11 +20,14 @@ NOTHING: tuple[Pod, ...] = ()
 class ModelDefinition(msgspec.Struct, frozen=True):
     """What the settings say of a model: it exists whether or not it has pods.
 
-    `config` wins over annotations; an alias is a further name whose requests are rewritten to the model's own.
+    `config` wins over annotations, and `faults` and `warnings` are about it; an alias is a further name whose requests
+    are rewritten to the model's own.
     """
 
     config: ModelConfig | None = None
     aliases: tuple[str, ...] = ()
+    faults: Faults = ()
+    warnings: Faults = ()
 
 
 class Served(msgspec.Struct, frozen=True):
@@ -68,13 +74,18 @@ class ModelState:
         """What this model's names have in front of those that the engines know."""
         return next((pod.info.prefix for pod in self.members.values()), "")
 
-    def choose_config(self, name: str, routable: tuple[Pod, ...]) -> list[tuple[Pod, Faults, Faults]]:
+    def choose_config(
+        self, name: str, routable: tuple[Pod, ...], read: ReadAnnotation
+    ) -> list[tuple[str, Faults, Faults]]:
         """Settings first, else the newest Ready pod with a valid annotation, else the last valid one.
 
-        Returns the pods' faults and warnings.
+        Returns what is to be reported: the pod's uid or, for the settings, the model's name; faults; warnings.
         """
-        notes = [(pod, *_read_annotation(name, pod)) for pod in routable if pod.info.config is not None]
-        self.config_faults = tuple(fault for _, _, faults, _ in notes for fault in faults)
+        notes = [(pod, *_named(name, pod, read)) for pod in routable if pod.info.config is not None]
+        reports = [(pod.uid, faults, warnings) for pod, _, faults, warnings in notes]
+        if self.definition is not None:
+            reports.append((name, self.definition.faults, self.definition.warnings))
+        self.config_faults = tuple(fault for _, faults, _ in reports for fault in faults)
         valid = [(pod.info.created, pod.info.name, config) for pod, config, _, _ in notes if config is not None]
         if valid:
             self.annotated = max(valid, key=lambda item: item[:2])[2]
@@ -82,11 +93,12 @@ class ModelState:
             self.annotated = BUILT_IN
         defined = self.definition.config if self.definition is not None else None
         self.config = self.annotated if defined is None else defined
-        return [(pod, faults, warnings) for pod, _, faults, warnings in notes]
+        return reports
 
 
-def _read_annotation(name: str, pod: Pod) -> tuple[ModelConfig | None, Faults, Faults]:
-    config, faults, warnings = _parse_annotation(pod.info.config or "")
+def _named(name: str, pod: Pod, read: ReadAnnotation) -> tuple[ModelConfig | None, Faults, Faults]:
+    """Read a pod's annotation; what is wrong with it says where it stands."""
+    config, faults, warnings = read(pod.info.config or "")
     if not faults and not warnings:
         return config, (), ()
     where = f"pod {pod.info.namespace}/{pod.info.name}, model {name}: annotation model.aibrix.ai/config"
@@ -94,10 +106,10 @@ def _read_annotation(name: str, pod: Pod) -> tuple[ModelConfig | None, Faults, F
     return config, named, tuple(Fault(where, warning) for warning in warnings)
 
 
-@lru_cache(maxsize=4096)
-def _parse_annotation(raw: str) -> tuple[ModelConfig | None, Faults, tuple[str, ...]]:
+def read_annotation(check: Check, raw: str) -> Annotation:
+    """The configuration, None when it cannot be used; what is wrong, which `check` adds to; and warnings."""
     try:
         config, warnings = parse_config(raw)
     except ConfigurationError as error:
         return None, tuple(error.faults), ()
-    return config, (), warnings
+    return config, tuple(check(config)), warnings

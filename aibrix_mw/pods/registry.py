@@ -8,11 +8,12 @@ import logging
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import lru_cache, partial
 from weakref import WeakValueDictionary
 
 from aibrix_mw.errors import Fault
 from aibrix_mw.pods.churn import Churn
-from aibrix_mw.pods.model import NOTHING, ModelDefinition, ModelState, Served
+from aibrix_mw.pods.model import NOTHING, Check, ModelDefinition, ModelState, Served, read_annotation
 from aibrix_mw.pods.pod import Pod, PodInfo
 
 __all__ = ["ModelDefinition", "PodRegistry", "Served"]
@@ -24,8 +25,9 @@ class PodRegistry:
     """Pods by the names that clients write.
 
     `remember` is how many seconds a model whose last pod left stays known (answered 503 instead of 404). With
-    `last_resort` a name without routable pods stands for those that terminate and still serve. `on_fault` is told of
-    each new fault of a pod's annotation. Until it is `complete`, a name that is not here may still be served.
+    `last_resort` a name without routable pods stands for those that terminate and still serve. `check` finds what is
+    wrong with a configuration that can be read and is used: its faults are reported. `on_fault` is told of each new
+    fault of a pod's annotation. Until it is `complete`, a name that is not here may still be served.
     """
 
     def __init__(
@@ -34,13 +36,16 @@ class PodRegistry:
         remember: float = 600.0,
         last_resort: bool = False,
         clock: Callable[[], float] = time.monotonic,
+        check: Check = lambda _: (),
     ) -> None:
         self.remember = remember
         self.last_resort = last_resort
         self.clock = clock
+        self.check = check
         self.complete = True
         self.churn = Churn(clock)
         self.on_fault: Callable[[PodInfo, Fault], object] | None = None
+        self._annotation = lru_cache(maxsize=4096)(partial(read_annotation, check))  # pods of a model share theirs
         self.invalid_configs: Counter[str] = Counter()
         self._models: dict[str, ModelState] = {}
         self._served: dict[str, Served] = {}
@@ -95,29 +100,26 @@ class PodRegistry:
     def replace(self, source: str, infos: Iterable[PodInfo]) -> None:
         """Make these the pods of one source of discovery; those it had before and no longer has are gone."""
         wanted = {info.uid: info for info in infos}
-        touched: set[str] = set()
-        for uid in self._uids[source] - wanted.keys():
-            touched |= self._remove(source, uid)
-        for info in wanted.values():
-            touched |= self._put(source, info)
-        self._refresh_all(touched)
+        self._change(source, self._uids[source] - wanted.keys(), wanted.values())
 
     def put(self, source: str, *infos: PodInfo) -> None:
         """Add pods, or describe known ones anew."""
-        touched: set[str] = set()
-        for info in infos:
-            touched |= self._put(source, info)
-        self._refresh_all(touched)
+        self._change(source, (), infos)
 
     def retain(self, source: str, uids: Collection[str]) -> None:
         """Forget the pods of a source that are not among these."""
-        self.remove(source, *self._uids[source].difference(uids))
+        self._change(source, self._uids[source].difference(uids), ())
 
     def remove(self, source: str, *uids: str) -> None:
         """Forget pods, unless another source has them too; requests in flight on them are left alone."""
+        self._change(source, uids, ())
+
+    def _change(self, source: str, gone: Iterable[str], infos: Iterable[PodInfo]) -> None:
         touched: set[str] = set()
-        for uid in uids:
+        for uid in gone:
             touched |= self._remove(source, uid)
+        for info in infos:
+            touched |= self._put(source, info)
         self._refresh_all(touched)
 
     def _put(self, source: str, info: PodInfo) -> set[str]:
@@ -226,15 +228,15 @@ class PodRegistry:
 
     def _choose_config(self, name: str, model: ModelState, routable: tuple[Pod, ...]) -> None:
         invalid = 0
-        for pod, faults, warnings in model.choose_config(name, routable):
+        for key, faults, warnings in model.choose_config(name, routable, self._annotation):
             for warning in warnings:
-                self._report(pod.uid, warning)
-            fresh = [fault for fault in faults if self._report(pod.uid, fault)]
+                self._report(key, warning)
+            fresh = [fault for fault in faults if self._report(key, fault)]
             # an annotation counts once, however much is wrong in it
             invalid += bool(fresh)
-            if self.on_fault is not None:
+            if self.on_fault is not None and key in self._pods:
                 for fault in fresh:
-                    self.on_fault(pod.info, fault)
+                    self.on_fault(self._pods[key].info, fault)
         if invalid:
             self.invalid_configs[name] += invalid
 

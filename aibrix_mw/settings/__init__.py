@@ -6,8 +6,10 @@ repeats a value that may be secret.
 
     schema.py    one frozen struct per section: each field with its meaning, unit and bounds
     rules.py     what no single field can say: impossible combinations, renamed keys, what is not supported yet
+    forms.py     values whose form a type cannot describe: addresses, paths, URLs
     document.py  YAML text -> values and their lines
     sifting.py   values against the schema, every fault of them
+    layers.py    what one source says, and where
     reading.py   files, variables and flags -> Settings
 """
 

@@ -9,7 +9,7 @@ import copy
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import NoneType
 from typing import Any, get_origin
@@ -17,11 +17,11 @@ from typing import Any, get_origin
 import msgspec
 
 from aibrix_mw.errors import ConfigurationError, Fault
-from aibrix_mw.settings.document import join, read_document
+from aibrix_mw.settings.document import read_document
+from aibrix_mw.settings.layers import Layer, located, merge, put, rename
 from aibrix_mw.settings.rules import RENAMED, broken_rules, doubts, has_password
 from aibrix_mw.settings.schema import Settings
 from aibrix_mw.settings.sifting import (
-    DROPPED,
     closest,
     is_section,
     kind_of,
@@ -51,16 +51,6 @@ class Checked(msgspec.Struct, frozen=True):
         if self.settings is None:
             raise ConfigurationError(self.faults)
         return self.settings
-
-
-class Layer(msgspec.Struct):
-    """What one source says, where it says so, and what cannot be understood."""
-
-    data: dict[str, Any] = {}
-    origins: dict[str, str] = {}
-    faults: list[Fault] = []
-    warnings: list[str] = []
-    unread: bool = False  # nothing is known of what the source says
 
 
 def load(
@@ -100,7 +90,7 @@ def parse_settings(text: str | bytes, name: str = "settings") -> Checked:
 def from_dict(data: Mapping[str, Any]) -> Settings:
     """Return the settings that a mapping of the file's shape says. Raises ConfigurationError with every fault."""
     layer = Layer(data=copy.deepcopy(dict(data)))
-    _rename(layer)
+    rename(layer)
     return _check(layer).unwrap()
 
 
@@ -110,7 +100,7 @@ def _check(*layers: Layer) -> Checked:
         _add(merged, layer)
     settings = msgspec.convert(merged.data, Settings)
     broken = broken_rules(settings, [fault.path for fault in merged.faults], partial=merged.unread)
-    faults = (*merged.faults, *_located(broken, merged.origins))
+    faults = (*merged.faults, *located(broken, merged.origins))
     if faults:
         return Checked(None, faults, tuple(merged.warnings))
     return Checked(settings, (), (*merged.warnings, *doubts(settings)))
@@ -120,9 +110,9 @@ def _add(merged: Layer, layer: Layer) -> None:
     """Lay `layer` onto `merged`, as far as it fits the schema."""
     found: list[Fault] = []
     fitting = sift(layer.data, found)
-    merged.data = _merge(merged.data, fitting)
+    merged.data = merge(merged.data, fitting)
     merged.origins |= layer.origins
-    merged.faults += [*layer.faults, *_located(found, layer.origins)]
+    merged.faults += [*layer.faults, *located(found, layer.origins)]
     merged.warnings += layer.warnings
     merged.unread |= layer.unread
 
@@ -145,7 +135,7 @@ def _text_layer(text: str | bytes, name: str) -> Layer:
     elif document.data is not None:
         layer.faults.append(Fault(name, f"expected a mapping at the top, got {kind_of(document.data)}"))
     layer.unread = bool(layer.faults) and not layer.data
-    _rename(layer)
+    rename(layer)
     store = layer.data.get("store")
     if isinstance(store, dict) and has_password(store.get("url")):
         layer.faults.append(Fault("store.url", "holds a password: use store.password_file or the environment"))
@@ -162,12 +152,12 @@ def _env_layer(env: Mapping[str, str]) -> Layer:
             layer.faults.append(Fault(name, f"unknown variable{_suggest_variable(path)}"))
             continue
         try:
-            _put(layer, path, _from_text(env[name], kind), name)
+            put(layer, path, _from_text(env[name], kind), name)
         except msgspec.ValidationError as error:
             layer.faults.append(Fault(path, f"{reason(error, kind)} ({name})"))
         except (msgspec.DecodeError, ValueError, RecursionError):
             layer.faults.append(Fault(path, f"expected JSON ({name})"))
-    _rename(layer)
+    rename(layer)
     return layer
 
 
@@ -177,10 +167,10 @@ def _flags_layer(flags: Mapping[str, Any]) -> Layer:
         if flags[path] is None:
             continue
         if RENAMED.get(path, path) in known_paths():
-            _put(layer, path, flags[path], "command line")
+            put(layer, path, flags[path], "command line")
         else:
             layer.faults.append(Fault(path, f"unknown setting{suggest(closest(path, known_paths()))}"))
-    _rename(layer)
+    rename(layer)
     return layer
 
 
@@ -212,74 +202,3 @@ def _from_text(text: str, kind: object) -> object:
     if any(is_section(member) or get_origin(member) in {dict, tuple} for member in members):
         return msgspec.json.decode(text)
     return msgspec.convert(text, kind, strict=False)
-
-
-def _rename(layer: Layer) -> None:
-    """Move values from old paths to the new ones."""
-    for old, new in RENAMED.items():
-        value = _take(layer.data, old.split("."))
-        if value is DROPPED:
-            continue
-        origin = layer.origins.get(old, "")
-        if _at(layer.data, new.split(".")) is not DROPPED:
-            layer.faults.append(Fault(old, f"is the old name of {new}, which is given too"))
-            continue
-        _put(layer, new, value, origin)
-        layer.warnings.append(f"{old} is now called {new}; the old name will stop working")
-
-
-# -- data by path
-
-
-def _at(data: object, keys: list[str]) -> object:
-    for key in keys:
-        if not isinstance(data, dict) or key not in data:
-            return DROPPED
-        data = data[key]
-    return data
-
-
-def _take(data: object, keys: list[str]) -> object:
-    """Remove and return the value at a path, and the mappings that become empty by it."""
-    if not isinstance(data, dict) or keys[0] not in data:
-        return DROPPED
-    if len(keys) == 1:
-        return data.pop(keys[0])
-    value = _take(data[keys[0]], keys[1:])
-    if value is not DROPPED and not data[keys[0]]:
-        del data[keys[0]]
-    return value
-
-
-def _put(layer: Layer, path: str, value: object, origin: str) -> None:
-    *parents, last = path.split(".")
-    nested = {last: value}
-    for key in reversed(parents):
-        nested = {key: nested}
-    layer.data = _merge(layer.data, nested)
-    _mark(layer.origins, path, value, origin)
-
-
-def _mark(origins: dict[str, str], path: str, value: object, origin: str) -> None:
-    origins[path] = origin
-    if isinstance(value, dict):
-        for key in value:
-            _mark(origins, join(path, key), value[key], origin)
-
-
-def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Return `over` laid onto `base`: mappings key by key, anything else replaced."""
-    merged = dict(base)
-    for key, value in over.items():
-        below = base.get(key)
-        merged[key] = _merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
-    return merged
-
-
-def _located(faults: Iterable[Fault], origins: dict[str, str]) -> Iterator[Fault]:
-    """Add to each fault where its value, or the nearest mapping around it, was written."""
-    for fault in faults:
-        path = fault.path.partition("[")[0]
-        while path and not origins.get(path):
-            path = path.rpartition(".")[0]
-        yield Fault(fault.path, f"{fault.reason} ({origins[path]})") if path else fault

@@ -4,16 +4,15 @@ Half of the module is its tables; a feature that gets ready deletes its line of 
 """
 
 import ipaddress
-import re
 from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 import msgspec
 
 from aibrix_mw.errors import Fault
 from aibrix_mw.settings.document import join
-from aibrix_mw.settings.schema import ListenSettings, ModelSettings, Section, Settings
+from aibrix_mw.settings.forms import bad_values
+from aibrix_mw.settings.schema import ListenSettings, Section, Settings
 
 # Old dotted path -> new one. A renamed key works for two minor versions, with a warning.
 RENAMED: dict[str, str] = {}
@@ -23,8 +22,12 @@ NOT_YET: tuple[str, ...] = (
     "auth",
     "cors",
     "ejection",
+    "limits.max_buffered_bytes",
     "limits.max_loop_lag",
     "limits.waiting_room",
+    "listen.body_timeout",
+    "listen.header_timeout",
+    "log.access",
     "prefix_cache",
     "rate_limit",
     "routing.pd_fallback",
@@ -40,8 +43,6 @@ NOT_YET: tuple[str, ...] = (
 # Dotted paths that apply at once when the file changes; all else needs a restart.
 RELOADABLE = ("models", "users", "log.level")
 
-_STORES = ("redis", "rediss", "redis+sentinel", "redis+cluster", "valkey")
-_OWN_PATHS = ("/healthz", "/readyz", "/v1/models")
 _ENGINE_KEEPALIVE = 5.0  # vLLM serves by uvicorn, which closes a connection after 5 idle seconds
 _DEFAULTS = Settings()
 
@@ -136,16 +137,21 @@ def broken_rules(settings: Settings, faulty: Collection[str], *, partial: bool =
     """Yield what is wrong with `settings` as a whole.
 
     Combinations with an already `faulty` path are not judged, nor any where the settings are only a part of what is
-    written: the default in the place of a value that was left out would be blamed.
+    written: the default in the place of a value that was left out would be blamed. What is not supported has no part in
+    a combination.
     """
     for rule in () if partial else RULES:
         judged = not any(_within(path, bad) or _within(bad, path) for path in rule.paths for bad in faulty)
-        if judged and rule.broken(settings):
+        if judged and not _is_to_come(rule.paths[0]) and rule.broken(settings):
             yield Fault(rule.paths[0], rule.reason)
-    yield from _bad_values(settings)
+    yield from bad_values(settings)
     for path in differences(_DEFAULTS, settings):
-        if any(_within(path, prefix) for prefix in NOT_YET):
+        if _is_to_come(path):
             yield Fault(path, "is not supported by this version")
+
+
+def _is_to_come(path: str) -> bool:
+    return any(_within(path, prefix) for prefix in NOT_YET)
 
 
 def doubts(settings: Settings) -> tuple[str, ...]:
@@ -206,84 +212,3 @@ def _families(host: str | None) -> list[tuple[int, str]]:
     except ValueError:  # a name may stand for either family
         return [(4, host), (6, host)]
     return [(address.version, "*" if address.is_unspecified else str(address))]
-
-
-def _bad_values(settings: Settings) -> Iterator[Fault]:
-    """Yield the values whose form a type cannot describe."""
-    for path, host in (("listen.host", settings.listen.host), ("listen.admin_host", settings.listen.admin_host)):
-        if host is not None and not _is_host(host):
-            yield Fault(path, "expected an address or a host name, without port or brackets")
-    if settings.store.url is not None and settings.store.url.partition("://")[0] not in _STORES:
-        yield Fault("store.url", f"expected a URL that starts with one of {', '.join(f'{s}://' for s in _STORES)}")
-    yield from _bad_items(
-        "listen.trusted_proxies",
-        settings.listen.trusted_proxies,
-        _is_network,
-        "an address, or a network such as 10.0.0.0/8",
-    )
-    yield from _bad_items(
-        "routing.extra_paths",
-        settings.routing.extra_paths,
-        _is_path,
-        "an absolute path without query that the gateway does not serve itself",
-    )
-    yield from _bad_items("cors.origins", settings.cors.origins, _is_origin, "scheme://host[:port] or '*'")
-    yield from _bad_models(settings.models)
-
-
-def _bad_items(path: str, items: tuple[str, ...], good: Callable[[str], bool], expected: str) -> Iterator[Fault]:
-    for index, item in enumerate(items):
-        if not good(item):
-            yield Fault(f"{path}[{index}]", f"expected {expected}")
-
-
-def _bad_models(models: dict[str, ModelSettings]) -> Iterator[Fault]:
-    owner = dict.fromkeys(models, "")
-    for name, model in models.items():
-        path = f"models.{name}"
-        if not name.strip():
-            yield Fault(path, "a model needs a name")
-        yield from _bad_items(
-            f"{path}.endpoints", model.endpoints, _is_endpoint, "http(s)://host[:port], without path or credentials"
-        )
-        if len(set(model.endpoints)) < len(model.endpoints):
-            yield Fault(f"{path}.endpoints", "an endpoint is given twice")
-        for index, alias in enumerate(model.aliases):
-            if alias in owner:
-                yield Fault(f"{path}.aliases[{index}]", f"is already a name of model {owner[alias] or alias}")
-            owner.setdefault(alias, name)
-
-
-def _is_host(host: str) -> bool:
-    if ":" not in host:
-        return re.fullmatch(r"[\w.-]+", host) is not None
-    try:
-        return ipaddress.ip_address(host).version == 6
-    except ValueError:
-        return False
-
-
-def _is_network(text: str) -> bool:
-    try:
-        ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_path(path: str) -> bool:
-    return re.fullmatch(r"/[^?#\s]+", path) is not None and path not in _OWN_PATHS
-
-
-def _is_origin(origin: str) -> bool:
-    return origin == "*" or re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+", origin) is not None
-
-
-def _is_endpoint(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return False
-    plain = parts.username is None and parts.path in {"", "/"} and not parts.query and not parts.fragment
-    return parts.scheme in {"http", "https"} and bool(parts.hostname) and port != 0 and plain

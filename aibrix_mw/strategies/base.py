@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from math import isfinite
+from operator import attrgetter
 from random import Random
 from typing import Any
 
@@ -10,6 +11,8 @@ from aibrix_mw.pods.pod import Pod, Target
 from aibrix_mw.request import InferenceRequest
 
 Pods = Sequence[Pod]
+
+_in_flight = attrgetter("in_flight")
 
 
 class Strategy:
@@ -59,6 +62,9 @@ def any_of(pods: Pods, rng: Random) -> Pod:
 
 def least_in_flight(pods: Pods, rng: Random) -> Pod:
     """The pod with the fewest requests in flight; ties uniformly at random."""
-    counts = [pod.in_flight for pod in pods]
+    counts = list(map(_in_flight, pods))
     least = min(counts)
+    at = int(rng.random() * len(counts))
+    if counts[at] == least:  # as likely for each of the best, and often so
+        return pods[at]
     return any_of([pod for pod, count in zip(pods, counts, strict=True) if count == least], rng)

@@ -1,7 +1,7 @@
 """From what a client, a profile or the settings write to a strategy that can pick."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from random import Random
 from typing import Any
@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 
 from aibrix_mw.errors import ConfigurationError, Fault, UnknownStrategy
+from aibrix_mw.profiles import ModelConfig
+from aibrix_mw.profiles.selection import json_path
 from aibrix_mw.strategies import TABLE
 from aibrix_mw.strategies.base import Scorer, Strategy
 from aibrix_mw.strategies.weighted import Item, WeightedList, parse_weights
@@ -72,6 +74,18 @@ class Catalogue:
             return self._single(spec, options)
         return self._list(spec, options)
 
+    def faults(self, config: ModelConfig) -> Iterator[Fault]:
+        """Where the configuration names a strategy that is none, by JSON path: requests that need it are refused."""
+        yield from filter(None, (self.fault(*named) for named in _strategies(config)))
+
+    def fault(self, path: str, spec: str, options: Options | None = None) -> Fault | None:
+        """What is wrong with the strategy that is named at `path`; None when it can pick."""
+        try:
+            self.get(spec, options)
+        except UnknownStrategy as error:
+            return Fault(path, f"{error.message}: {error.reason}")
+        return None
+
     def _single(self, name: str, options: Options | None) -> Strategy:
         key = (name, _canonical(options))
         strategy = self._singles.get(key)
@@ -109,6 +123,15 @@ class Catalogue:
                 raise UnknownStrategy(spec, f"{name} {reason}")
             items.append(Item(member, weight))
         return WeightedList([item for item in items if item.weight], self._rng)
+
+
+def _strategies(config: ModelConfig) -> Iterator[tuple[str, str, Options]]:
+    """Every strategy that the configuration names, with its JSON path and its options."""
+    if config.locked_routing_strategy:
+        yield "$.lockedRoutingStrategy", config.locked_routing_strategy, {}
+    for name, profile in config.profiles.items():
+        if profile.routing_strategy:
+            yield f"{json_path('$.profiles', name)}.routingStrategy", profile.routing_strategy, profile.routing_config
 
 
 def _canonical(options: Options | None) -> bytes:

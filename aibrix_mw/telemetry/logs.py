@@ -41,3 +41,4 @@ def set_up_logging(settings: LogSettings) -> None:
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("aibrix_mw").setLevel(settings.level.upper())
     logging.getLogger("uvicorn.error").addFilter(_Truncations())
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # its warnings are what clients get 400 for

@@ -1,6 +1,6 @@
 """The seam to the engines: send one request to one address, get status, headers and chunks."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from typing import Protocol
 
 import msgspec
@@ -70,7 +70,7 @@ class Answer(Protocol):
 class Upstream(Protocol):
     """A client of engines."""
 
-    async def send(self, request: EngineRequest, timers: Timers) -> Answer:
+    def send(self, request: EngineRequest, timers: Timers) -> Awaitable[Answer]:
         """Send a request and wait for the head of the answer; UpstreamError when there is none.
 
         Cancelling aborts the exchange: the engine sees its connection close.

@@ -12,7 +12,7 @@ from typing import Protocol, cast
 
 import httptools
 
-from aibrix_mw.errors import UpstreamError, UpstreamTimeout
+from aibrix_mw.errors import Headers, UpstreamError, UpstreamTimeout
 from aibrix_mw.pods.pod import Address
 from aibrix_mw.upstream.base import Timers
 
@@ -45,7 +45,18 @@ class ClosedUnused(UpstreamError):
 class Exchange:
     """One request and its answer; an `Answer`."""
 
-    __slots__ = ("_chunks", "_connection", "_error", "_waiter", "complete", "headed", "headers", "size", "status")
+    __slots__ = (
+        "_chunks",
+        "_connection",
+        "_error",
+        "_loop",
+        "_waiter",
+        "complete",
+        "headed",
+        "headers",
+        "size",
+        "status",
+    )
 
     def __init__(self, connection: "Connection") -> None:
         self.status = 0
@@ -57,6 +68,7 @@ class Exchange:
         self._error: UpstreamError | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._connection: Connection | None = connection
+        self._loop = connection.loop
 
     # --- for the one who waits
 
@@ -65,17 +77,12 @@ class Exchange:
         """Whether all bytes have been read and the end is known."""
         return self.complete and not self._chunks
 
-    async def head(self) -> None:
-        """Wait until status and headers are complete."""
-        while not self.headed:
-            await self._news()
-
     async def read(self) -> bytes:
         """The bytes that have arrived since the last call; b"" at the end."""
         while not self._chunks:
             if self.complete:
                 return b""
-            await self._news()
+            await self.news()
         chunks = self._chunks
         self._chunks = []
         self.size = 0
@@ -90,11 +97,12 @@ class Exchange:
             connection.abort()
             self.fail(UpstreamError("the exchange was given up", "reset"))
 
-    async def _news(self) -> None:
+    def news(self) -> asyncio.Future[None]:
+        """Something to wait for: done when anything has changed. UpstreamError when nothing will any more."""
         if self._error is not None:
             raise self._error
-        self._waiter = asyncio.get_running_loop().create_future()
-        await self._waiter
+        self._waiter = waiter = self._loop.create_future()
+        return waiter
 
     # --- for the connection
 
@@ -143,13 +151,7 @@ class Connection(asyncio.Protocol):
         self._timer = ""
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = 0.0
-        self._expect_head()
-
-    def _expect_head(self) -> None:
         self._headers: list[tuple[bytes, bytes]] = []
-        self._head_bytes = 0
-        self._has_length = False
-        self._chunked = False
         self._interim = False
         self._until_close = False
 
@@ -160,7 +162,8 @@ class Connection(asyncio.Protocol):
         self.exchange = exchange = Exchange(self)
         self.timers = timers
         self._received = 0
-        self._expect_head()
+        self._headers = []
+        self._until_close = False
         self._expect(timers.until, timers.timer)
         return exchange
 
@@ -257,13 +260,16 @@ class Connection(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._cannot_parse(exchange)
             return
+        exchange.wake()
+        if self.exchange is None:
+            return
         if self._received > self.upstream.max_header_bytes:  # a head or trailers without an end
             self._cannot_parse(exchange)
-            return
-        exchange.wake()
-        if exchange.size > HIGH_WATER_BYTES and self.exchange is exchange:
-            self._read_paused = True
-            self.transport.pause_reading()
+        elif exchange.size:
+            self._expect_more()
+            if exchange.size > HIGH_WATER_BYTES:
+                self._read_paused = True
+                self.transport.pause_reading()
 
     def _cannot_parse(self, exchange: Exchange) -> None:
         """After a complete answer this is the connection's fault only; else it is the answer's."""
@@ -292,52 +298,38 @@ class Connection(asyncio.Protocol):
         self._current()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Collect a header; refuse framing that two readers could read in two ways."""
-        headers = self._headers
-        name = name.lower()
-        if name == b"content-length":
-            if self._has_length:
-                raise ValueError("two content-length headers")
-            self._has_length = True
-        elif name == b"transfer-encoding":
-            if self._chunked or value.strip().lower() != b"chunked":
-                raise ValueError("an unknown transfer coding")
-            self._chunked = True
-        headers.append((name, value))
-        self._head_bytes += len(name) + len(value) + 4
-        if len(headers) > self.upstream.max_headers or self._head_bytes > self.upstream.max_header_bytes:
-            raise ValueError("too large a head")
+        """Collect a header."""
+        self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Decide how the answer ends."""
         exchange = self._current()
+        headers = self._headers
+        self._headers = []  # for the next head, or for trailers, which are nobody's
+        if self._received > self.upstream.max_header_bytes:
+            _check_size(headers, self.upstream.max_header_bytes)
+        framed = _check_framing(headers, self.upstream.max_headers)
         exchange.status = status = self.parser.get_status_code()
         if status < 200:
             self._interim = True
-            if status < 100 or self._has_length or self._chunked:
+            if status < 100 or framed:
                 raise ValueError("an interim answer with a body")
             return
-        if self._has_length and self._chunked:
-            raise ValueError("both content-length and transfer-encoding")
-        self._until_close = not (self._has_length or self._chunked or status in _WITHOUT_BODY)
-        exchange.headers = self._headers
+        self._until_close = not (framed or status in _WITHOUT_BODY)
+        exchange.headers = headers
         exchange.headed = True
-        self._headers = []  # for trailers: bounded, and nobody's
         self._received = 1
 
     def on_body(self, body: bytes) -> None:
-        """Pass on bytes of the body and expect the next ones in time."""
-        exchange = self.exchange
-        assert exchange is not None  # on_message_begin has seen to it
-        exchange.feed(body)
+        """Pass on bytes of the body."""
+        cast(Exchange, self.exchange).feed(body)  # on_message_begin has seen to it
         self._received = 1  # counts what has come since
-        self._expect_more()
 
     def on_message_complete(self) -> None:
         """End the exchange; keep the connection if it can carry another one."""
         exchange = self._current()
         if self._interim:
-            self._expect_head()
+            self._interim = False
             return
         exchange.finish()
         self.exchange = None
@@ -380,3 +372,26 @@ class Connection(asyncio.Protocol):
             self._expect_more()  # it is the reader who is slow
         else:
             self.fail(UpstreamTimeout(self._timer))
+
+
+def _check_size(headers: Headers, at_most: int) -> None:
+    """ValueError for too large a head; asked where head and body came together in more bytes than that."""
+    if sum(len(name) + len(value) + 4 for name, value in headers) > at_most:
+        raise ValueError("too large a head")
+
+
+def _check_framing(headers: Headers, at_most: int) -> bool:
+    """Whether the head says how long the body is. ValueError for framing that two readers could read in two ways."""
+    if len(headers) > at_most:
+        raise ValueError("too many headers")
+    fields = dict(headers)
+    if len(fields) < len(headers):
+        names = [name for name, _ in headers]
+        if names.count(b"content-length") > 1 or names.count(b"transfer-encoding") > 1:
+            raise ValueError("two framing headers")
+    coding = fields.get(b"transfer-encoding")
+    if coding is None:
+        return b"content-length" in fields
+    if coding.strip().lower() != b"chunked" or b"content-length" in fields:
+        raise ValueError("an unknown transfer coding")
+    return True

@@ -29,28 +29,26 @@ class Http1Upstream:
     async def send(self, request: EngineRequest, timers: Timers) -> Exchange:
         """Send a request and wait for the head of the answer; UpstreamError when there is none."""
         head = _head(request)
-        once = request.rest is not None  # it cannot be sent again
-        connection = self._take(request.address) if request.reuse and not once else None
-        if connection is not None:
+        connection = self._take(request.address) if request.reuse and request.rest is None else None
+        while True:
+            kept = connection is not None
+            connection = connection or await self._connect(request.address, timers)
+            exchange = connection.begin(timers)
             try:
-                return await self._exchange(connection, head, request, timers)
+                if request.rest is None and len(request.body) <= SLICE_BYTES:
+                    connection.write(head + request.body)
+                else:
+                    await _write_pieces(connection, head, request)
+                while not exchange.headed:
+                    await exchange.news()
+                return exchange
             except ClosedUnused:
-                pass  # closed while idle, the engine has not seen the request
-        return await self._exchange(await self._connect(request.address, timers), head, request, timers)
-
-    async def _exchange(self, connection: Connection, head: bytes, request: EngineRequest, timers: Timers) -> Exchange:
-        exchange = connection.begin(timers)
-        try:
-            if request.rest is None and len(request.body) <= SLICE_BYTES:
-                connection.write(head + request.body)
-            else:
-                chunked = request.rest is not None and request.length is None
-                await connection.write_pieces(head, _in_chunks(pieces(request)) if chunked else pieces(request))
-            await exchange.head()
-        except BaseException:
-            exchange.close()
-            raise
-        return exchange
+                if not kept:
+                    raise
+                connection = None  # closed while idle, the engine has not seen the request
+            except BaseException:
+                exchange.close()
+                raise
 
     async def _connect(self, address: Address, timers: Timers) -> Connection:
         if address.tls:
@@ -122,18 +120,19 @@ class Http1Upstream:
 
 
 def _head(request: EngineRequest) -> bytes:
-    lines = [b"POST ", request.target, b" HTTP/1.1\r\nhost: ", request.host]
-    for name, value in request.headers:
-        lines += (b"\r\n", name, b": ", value)
     length = len(request.body) if request.rest is None else request.length
-    lines.append(
-        b"\r\ntransfer-encoding: chunked\r\n\r\n" if length is None else b"\r\ncontent-length: %d\r\n\r\n" % length
-    )
-    head = b"".join(lines)
+    lines = [b"POST %b HTTP/1.1\r\nhost: %b" % (request.target, request.host), *map(b": ".join, request.headers)]
+    lines.append(b"transfer-encoding: chunked\r\n\r\n" if length is None else b"content-length: %d\r\n\r\n" % length)
+    head = b"\r\n".join(lines)
     lines_expected = len(request.headers) + 4
     if head.count(b"\n") != lines_expected or head.count(b"\r") != lines_expected or b"\0" in head:
         raise ValueError("a header has a line break or a NUL in it")
     return head
+
+
+async def _write_pieces(connection: Connection, head: bytes, request: EngineRequest) -> None:
+    chunked = request.rest is not None and request.length is None
+    await connection.write_pieces(head, _in_chunks(pieces(request)) if chunked else pieces(request))
 
 
 async def _in_chunks(parts: AsyncIterator[bytes | memoryview]) -> AsyncGenerator[bytes, None]:

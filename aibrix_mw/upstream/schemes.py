@@ -1,5 +1,7 @@
 """Plain HTTP over the pooled client of the hot path, TLS over httpx."""
 
+from collections.abc import Awaitable
+
 from aibrix_mw.upstream.base import Answer, EngineRequest, Timers, Upstream
 from aibrix_mw.upstream.http1 import Http1Upstream
 
@@ -8,13 +10,13 @@ class SchemeUpstream:
     """An `Upstream` that takes the client by the address's scheme; httpx is imported at the first `https://`."""
 
     def __init__(self, plain: Http1Upstream) -> None:
-        self.plain = plain
+        self.plain: Upstream = plain
         self._tls: Upstream | None = None
 
-    async def send(self, request: EngineRequest, timers: Timers) -> Answer:
+    def send(self, request: EngineRequest, timers: Timers) -> Awaitable[Answer]:
         """Send by the client for the address."""
         upstream = self._tls_client() if request.address.tls else self.plain
-        return await upstream.send(request, timers)
+        return upstream.send(request, timers)
 
     def _tls_client(self) -> Upstream:
         if self._tls is None:

@@ -15,8 +15,9 @@ from aibrix_mw.pods.static import endpoint_pods
 from aibrix_mw.settings import Settings, parse_settings
 from aibrix_mw.settings.document import read_document
 from aibrix_mw.settings.sifting import closest
+from aibrix_mw.strategies.catalogue import Catalogue
 from aibrix_mw.validation.manifests import check_manifests
-from aibrix_mw.validation.report import Report, check_config, check_strategy
+from aibrix_mw.validation.report import Report, check_config
 
 __all__ = ["Report", "validate_file"]
 
@@ -102,7 +103,8 @@ def _configs(data: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def _check_use(settings: Settings, report: Report) -> None:
     """What is refused only when a gateway is made of the settings."""
-    check_strategy("routing.default_strategy", settings.routing.default_strategy, {}, report)
+    fault = Catalogue().fault("routing.default_strategy", settings.routing.default_strategy)
+    report.faults += [fault] if fault is not None else []
     for name, model in settings.models.items():
         try:
             endpoint_pods(name, model.endpoints)

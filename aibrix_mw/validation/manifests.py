@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from aibrix_mw.errors import ConfigurationError, Fault
-from aibrix_mw.pods.documents import pod_items, under
+from aibrix_mw.pods.documents import pod_items, says_none, under
 from aibrix_mw.pods.manifest import CONFIG, ENGINE, ENGINES, METRIC_PORT, NAME, PORT, read_pod
 from aibrix_mw.pods.pod import PodInfo
 from aibrix_mw.validation.report import Report, check_config
@@ -25,7 +25,9 @@ def check_manifests(documents: list[Any], report: Report) -> None:
         elif pod is not None:
             pods[pod.uid] = pod
     templates = [_check_pod(path, item, report) for path, item in _templates(documents, report)]
-    if not (pods or any(templates) or report.faults):
+    if says_none(documents):
+        report.warn("", "there is no pod in it")
+    elif not (pods or any(templates) or report.faults):
         report.faults.append(Fault("", f"no pod in it names a model (label or annotation {NAME})"))
     _check_models(pods.values(), report)
 

@@ -1,14 +1,13 @@
 """What is found in a file, and the check that settings and manifests share: the configuration of a model."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from aibrix_mw.errors import ConfigurationError, Fault, UnknownStrategy
+from aibrix_mw.errors import ConfigurationError, Fault
 from aibrix_mw.pods.documents import under
-from aibrix_mw.profiles import ModelConfig, config_warnings, parse_config
-from aibrix_mw.profiles.selection import json_path
+from aibrix_mw.profiles import config_warnings, parse_config
 from aibrix_mw.strategies.catalogue import Catalogue
 
 
@@ -32,23 +31,4 @@ def check_config(raw: str | Mapping[str, Any], where: str, report: Report) -> No
         report.faults += [under(where, fault, " ") for fault in error.faults]
         return
     report.warnings += [f"{where} {warning}".lstrip() for warning in (*warnings, *config_warnings(config))]
-    for path, spec, options in _strategies(config):
-        check_strategy(f"{where} {path}".lstrip(), spec, options, report)
-
-
-def _strategies(config: ModelConfig) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Every strategy that the configuration names, with its JSON path and its options."""
-    if config.locked_routing_strategy:
-        yield "$.lockedRoutingStrategy", config.locked_routing_strategy, {}
-    for name, profile in config.profiles.items():
-        if profile.routing_strategy:
-            path = json_path("$.profiles", name)
-            yield f"{path}.routingStrategy", profile.routing_strategy, profile.routing_config
-
-
-def check_strategy(path: str, spec: str, options: dict[str, Any], report: Report) -> None:
-    """Check that the gateway has this strategy: requests that need another one get 400."""
-    try:
-        Catalogue().get(spec, options)
-    except UnknownStrategy as error:
-        report.faults.append(Fault(path, f"{error.message}: {error.reason}"))
+    report.faults += [under(where, fault, " ") for fault in Catalogue().faults(config)]

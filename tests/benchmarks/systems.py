@@ -61,7 +61,7 @@ _SETTINGS: Final[dict[str, Any]] = {
     "models": {MODEL: {"config": _PROFILES}},
     "routing": {"default_strategy": "least-request"},
     "metrics": {"enabled": False},
-    "log": {"access": "none", "level": "warning"},
+    "log": {"level": "warning"},
     "shutdown": {"delay": 0},
 }
 OURS: Final[dict[str, dict[str, Any]]] = {

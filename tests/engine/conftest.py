@@ -4,14 +4,12 @@ import asyncio
 import heapq
 import itertools
 import json
-import socket
-from contextlib import asynccontextmanager
 
 import httpx
 import pytest
-import uvicorn
 
 from aibrix_mw.engine.sim import EngineOptions, create_engine
+from tests.serving import listening
 
 
 class VirtualTime:
@@ -158,18 +156,5 @@ async def http():
 
 @pytest.fixture
 def listen():
-    """Serve an application with uvicorn on a free port of 127.0.0.1; gives its URL."""
-
-    @asynccontextmanager
-    async def listen(app, **config):
-        with socket.create_server(("127.0.0.1", 0)) as sock:
-            settings = uvicorn.Config(app, log_level=100, server_header=False, lifespan="on", **config)
-            server = uvicorn.Server(settings)
-            serving = asyncio.create_task(server.serve([sock]))
-            try:
-                yield f"http://127.0.0.1:{sock.getsockname()[1]}"
-            finally:
-                server.should_exit = True
-                await serving
-
-    return listen
+    """Serve an application; gives its URL."""
+    return listening

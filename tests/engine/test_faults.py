@@ -60,13 +60,13 @@ async def test_refuse_sends_what_no_server_can_write(quick, call):
     refused = call(engine)
     await refused.task
     assert len(refused.messages) == 1
-    assert (b"closed by a simulated fault", b"") in refused.messages[0]["headers"]
+    assert (b"x-simulated-fault", b"\0") in refused.messages[0]["headers"]
     assert len(engine.journal.last) == 1
 
 
 async def test_hanging_up_on_a_server_that_notices():
     async def send(message):
-        raise RuntimeError("Invalid HTTP header name.")
+        raise RuntimeError("Invalid HTTP header value.")
 
     with pytest.raises(EngineDiedError):
         await hang_up(send)

@@ -101,6 +101,16 @@ async def test_without_the_one_before(name, filled, missing):
         await ask(kind(inner, **options), **{slot.key: value for slot, value in filled.items()})
 
 
+async def test_an_unknown_model_passes_the_whole_stack_untouched():
+    app = inner
+    for name in reversed(INFERENCE):
+        kind, options = INFERENCE[name]
+        app = kind(app, **options, **({"unknown": "pass"} if name == "model" else {}))
+    reply = await ask(app, b'{"model": "nobody"}')
+    assert reply.body == b"inner"
+    assert reply.header("x-aibrix-config-profile") is None
+
+
 @pytest.mark.parametrize("name", INFERENCE)
 async def test_paths_of_ones_own(name):
     kind, options = INFERENCE[name]

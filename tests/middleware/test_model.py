@@ -1,6 +1,7 @@
 """ModelMiddleware: the body, and which model it names."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -26,7 +27,7 @@ class Inner:
 
     def __init__(self, read=False):
         self.read = read
-        self.scope = None
+        self.scope: Any = None
         self.messages = []
 
     async def __call__(self, scope, receive, send):
@@ -132,8 +133,15 @@ async def test_compressed_bodies(encoding):
     assert (reply.status, client.received) == (415, 0)
 
 
-async def test_identity_is_no_compression():
-    assert (await resolved(headers=[(b"content-encoding", b"identity")])).body == BODY
+@pytest.mark.parametrize("encodings", [(b"gzip", b"identity"), (b"identity", b"gzip"), (b"", b"br")])
+async def test_of_several_encodings_each_counts(encodings):
+    reply = await ask(model_app(), headers=[(b"content-encoding", encoding) for encoding in encodings])
+    assert reply.status == 415
+
+
+@pytest.mark.parametrize("encoding", [b"identity", b"Identity", b""])
+async def test_identity_is_no_compression(encoding):
+    assert (await resolved(headers=[(b"content-encoding", encoding)])).body == BODY
 
 
 @pytest.mark.parametrize("body", [[BODY[:5]], []])

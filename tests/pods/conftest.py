@@ -67,14 +67,13 @@ async def cluster(kubeconfig, tmp_path):
 @pytest.fixture
 async def small_cluster(small, tmp_path):
     """The same, always on the API server of ours: `control` makes it do what no client can."""
-    async with Cluster(small[0], tmp_path) as made:
-        async with httpx.AsyncClient() as http:
+    async with Cluster(small[0], tmp_path) as made, httpx.AsyncClient() as http:
 
-            async def control(**order):
-                return (await http.post(f"{small[1]}/control", json=order)).json()
+        async def control(**order):
+            return (await http.post(f"{small[1]}/control", json=order)).json()
 
-            made.control = control
-            yield made
+        made.control = control
+        yield made
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from aibrix_mw.errors import ConfigurationError
+from aibrix_mw.errors import ConfigurationError, Fault
 from aibrix_mw.pods.definitions import define_models
 from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.settings import ModelSettings
@@ -29,6 +29,29 @@ def test_endpoints_aliases_and_config():
     assert found.pods[0].info.engine == "sglang"
 
 
+def test_what_is_wrong_with_a_config_that_is_used_is_reported(log):
+    def check(config):
+        return [Fault(f"$.profiles.{name}", "is odd") for name in config.profiles]
+
+    registry = define(PodRegistry(check=check), llama=ModelSettings(config=CONFIG), other=ModelSettings())
+    (fault,) = registry.faults()
+    assert str(fault) == "models.llama.config $.profiles.default: is odd"
+    assert log() == [str(fault)]
+    assert registry.invalid_configs == {"llama": 1}
+    assert "default" in registry.find("llama").config.profiles
+    define(registry, llama=ModelSettings())
+    assert registry.faults() == []
+
+
+def test_unknown_keys_are_warned_about(log):
+    config = {"profiles": {"default": {"colour": "red"}}}
+    for _ in range(2):
+        registry = define(PodRegistry(), llama=ModelSettings(config=config))
+        define(registry, llama=ModelSettings(config=config, aliases=("gpt-4o",)))
+    assert log() == ["models.llama.config: $.profiles.default.colour: unknown key, left out"] * 2
+    assert registry.faults() == []
+
+
 def test_a_model_without_pods_is_known():
     assert define(PodRegistry(), llama=ModelSettings()).find("llama").pods == ()
 
@@ -46,10 +69,15 @@ def test_every_fault_is_named_and_nothing_changes():
         define(
             registry,
             a=ModelSettings(endpoints=("ftp://x", "http://10.0.0.2/path")),
-            b=ModelSettings(config={"profiles": {}}),
+            b=ModelSettings(config={"profiles": {}}, endpoints=("http:",)),
             c=ModelSettings(endpoints=("http://10.0.0.3",)),
         )
     paths = [fault.path for fault in caught.value.faults]
-    assert [path.partition(":")[0] for path in paths] == ["models.a", "models.a", "models.b"]
+    assert paths == [
+        "models.a.endpoints: ftp://x",
+        "models.a.endpoints: http://10.0.0.2/path",
+        "models.b.config $.profiles",
+        "models.b.endpoints: http:",
+    ]
     assert addresses(registry, "a") == ["10.0.0.1:80"]
     assert registry.find("c") is None

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from aibrix_mw.errors import ConfigurationError
 from aibrix_mw.pods import manifest
+from aibrix_mw.pods.documents import says_none
 from aibrix_mw.pods.manifest import decode_pod, read_pod, read_pods
 from aibrix_mw.pods.pod import Address
 from aibrix_mw.pods.wire import PodManifest
@@ -330,6 +331,11 @@ def test_yaml_1_1_dates_stay_strings():
     assert pods[0].labels["built"] == "2026-11-23"
 
 
+@pytest.mark.parametrize("kind", ["List", "PodList"])
+def test_an_empty_list_says_that_there_are_none(kind):
+    assert read_pods(f"kind: {kind}\nitems: []", "f") == ([], [])
+
+
 UNQUOTED = "must be a string: quote the value"
 LIST = {"kind": "List", "items": [pod(), pod(uid="u-2"), {"kind": "Secret"}, pod(uid="u-3", labels={P + "port": 8000})]}
 
@@ -338,7 +344,7 @@ LIST = {"kind": "List", "items": [pod(), pod(uid="u-2"), {"kind": "Secret"}, pod
     ("text", "faults"),
     [
         ("", [f"f: no pod in it names a model (label or annotation {P}name)"]),
-        ("kind: List\nitems: []", [f"f: no pod in it names a model (label or annotation {P}name)"]),
+        ("kind: List\nitems: [{kind: Service}]", [f"f: no pod in it names a model (label or annotation {P}name)"]),
         ("kind: Deployment", [f"f: no pod in it names a model (label or annotation {P}name)"]),
         (dump(LIST), [f"f: items[3].metadata.labels: {P}port: {UNQUOTED}"]),
         (
@@ -411,14 +417,14 @@ LISTS = perhaps(kind=st.sampled_from(["List", "PodList"]), items=st.lists(PODS |
 @given(st.lists(PODS | LISTS | VALUES, max_size=2))
 def test_any_yaml_is_pods_or_faults(documents):
     pods, faults = read_pods(yaml.safe_dump_all(documents), "f")
-    assert pods or faults
+    assert pods or faults or says_none([document for document in documents if document is not None])
     assert all(fault.path.startswith("f") and fault.reason for fault in faults)
 
 
 @given(PODS | LISTS)
 def test_any_json_is_pods_or_faults(document):
     pods, faults = read_pods(json.dumps(document, default=str), "f")
-    assert pods or faults
+    assert pods or faults or says_none([document])
 
 
 @given(st.text(alphabet="ab:-?[]{}&*!|>'\"# \n\t0.,%@", max_size=40))

@@ -210,6 +210,13 @@ async def test_a_broken_version_is_reported_once_and_the_last_good_one_stays(fil
     assert names(file.registry) == ["b"]
 
 
+async def test_scaled_to_zero_is_no_fault(file, path):
+    path.write_text("apiVersion: v1\nkind: List\nitems: []\n")
+    await file.reload()
+    assert file.fault is None
+    assert file.registry.find("m").pods == ()
+
+
 async def test_the_first_of_many_faults_speaks_for_all(file, path):
     path.write_text(manifest("a", "b", zone=1))
     await file.reload()

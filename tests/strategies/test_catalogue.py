@@ -5,6 +5,7 @@ from random import Random
 import pytest
 
 from aibrix_mw.errors import ConfigurationError, UnknownStrategy
+from aibrix_mw.profiles import parse_config
 from aibrix_mw.strategies import TABLE
 from aibrix_mw.strategies.base import Strategy
 from aibrix_mw.strategies.catalogue import _LISTS_KEPT, Catalogue, load_class
@@ -118,6 +119,19 @@ def test_names_of_ones_own():
     with pytest.raises(UnknownStrategy, match="mine"):
         catalogue.get("mine:2")
     assert "mine" not in Catalogue()
+
+
+def test_what_a_configuration_needs_and_nobody_has():
+    profiles = {
+        "good": {"routingStrategy": "mine"},
+        "none": {},
+        "my batch": {"routingStrategy": "random:1"},
+    }
+    config, _ = parse_config({"profiles": profiles, "lockedRoutingStrategy": "worst"})
+    assert [str(fault) for fault in Catalogue({"mine": Mine}).faults(config)] == [
+        "$.lockedRoutingStrategy: incorrect routing strategy worst: worst does not exist",
+        '$.profiles["my batch"].routingStrategy: incorrect routing strategy random:1: random cannot stand in a list',
+    ]
 
 
 @pytest.mark.parametrize("path", ["", ":X", "os:path", "os:PathLike", "nothing", "aibrix_mw.strategies.base:nothing"])

@@ -44,10 +44,13 @@ def test_random_looks_at_nothing():
 class Rng(Random):
     """Notes what is drawn."""
 
-    def sample(self, population, k):
-        drawn = super().sample(population, k)
-        self.__dict__.setdefault("drawn", []).append(drawn)
-        return drawn
+    def __init__(self, seed):
+        super().__init__(seed)
+        self.drawn = []
+
+    def sample(self, population, k, *, counts=None):
+        self.drawn.append(super().sample(population, k, counts=counts))
+        return self.drawn[-1]
 
 
 def test_power_of_two_draws_distinct_pods():

@@ -6,21 +6,12 @@ import sys
 
 import pytest
 
+from aibrix_mw.errors import InvalidRequest
+from aibrix_mw.multipart import FormModel
 from aibrix_mw.settings import LogSettings
 from aibrix_mw.telemetry.logs import JsonFormatter, set_up_logging
 
-
-@pytest.fixture(autouse=True)
-def own_logging():
-    """Leave logging as it was."""
-    root, ours, uvicorn = (logging.getLogger(name) for name in (None, "aibrix_mw", "uvicorn.error"))
-    before = root.handlers[:], root.level, ours.level, uvicorn.filters[:], uvicorn.level
-    uvicorn.setLevel(logging.NOTSET)
-    yield
-    root.handlers[:], uvicorn.filters[:] = before[0], before[3]
-    root.setLevel(before[1])
-    ours.setLevel(before[2])
-    uvicorn.setLevel(before[4])
+pytestmark = pytest.mark.usefixtures("own_logging")
 
 
 def record(message="pods: %d", *args, **changes):
@@ -67,3 +58,10 @@ def test_a_truncated_answer_is_no_error_of_uvicorns(capsys):
     logger.error("ASGI callable returned without completing response.")
     logger.error("something else")
     assert [json.loads(line)["message"] for line in capsys.readouterr().err.splitlines()] == ["something else"]
+
+
+def test_bad_forms_of_clients_fill_no_log(capsys):
+    set_up_logging(LogSettings(level="debug"))
+    with pytest.raises(InvalidRequest):
+        FormModel(b"xyz").feed(b"junk")
+    assert capsys.readouterr().err == ""

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import openai
@@ -107,7 +108,12 @@ async def all_over(gateway: Gateway) -> AsyncIterator[None]:
 @pytest.fixture
 async def client(gateway: Gateway) -> AsyncIterator[openai.AsyncOpenAI]:
     """The openai library; it repeats nothing by itself."""
-    settings = {"base_url": f"{gateway.url}/v1", "api_key": "none", "max_retries": 0, "timeout": SHORT_SECONDS}
+    settings: dict[str, Any] = {
+        "base_url": f"{gateway.url}/v1",
+        "api_key": "none",
+        "max_retries": 0,
+        "timeout": SHORT_SECONDS,
+    }
     async with openai.AsyncOpenAI(**settings) as client:
         yield client
 

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.vllm, pytest.mark.usefixtures("engines")]
 LONGEST = 3900  # tokens that fit in beside the prompt
 HELLO = [{"role": "user", "content": "hello"}]
 CHAT = {"model": MODEL, "messages": HELLO, "max_tokens": 12, "temperature": 0.0}
-ANSWERED = {
+ANSWERED: dict[str, tuple[str, dict[str, Any]]] = {
     "chat": ("/v1/chat/completions", CHAT),
     "completion": ("/v1/completions", {"model": MODEL, "prompt": "def f(", "max_tokens": 12, "temperature": 0.0}),
     "several": ("/v1/chat/completions", CHAT | {"n": 3, "seed": 1, "temperature": 1.0}),
@@ -246,7 +246,7 @@ async def ask_survivor(client: openai.AsyncOpenAI, survivor: Engine, gateway: Ga
     async def ask() -> str:
         raw = await client.chat.completions.with_raw_response.create(**CHAT)
         assert raw.parse().choices[0].finish_reason
-        return raw.headers["target-pod-ip"]
+        return str(raw.headers["target-pod-ip"])
 
     async with asyncio.timeout(SHORT_SECONDS):
         addresses = [await ask() for _ in range(12)]

@@ -12,124 +12,14 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
-import uvicorn
-from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
 from aibrix_mw.app import Gateway
-from aibrix_mw.client import ON_DISCONNECT
-from aibrix_mw.errors import ConfigurationError, Fault
+from aibrix_mw.server.listener import Listener
 from aibrix_mw.settings import Settings
 
 logger = logging.getLogger("aibrix_mw")
 
 _DESCRIPTORS_KEPT_BACK = 256
 _LAST_WORDS_SECONDS = 0.5
-
-
-class GatewayProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, telling the application by a callback that the client has left."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        super().__init__(*args, **kwargs)
-        self._on_disconnect: Callable[[], None] | None = None
-        self._extensions = {ON_DISCONNECT: self.on_disconnect}
-
-    def on_disconnect(self, callback: Callable[[], None] | None) -> None:
-        """Call back once when the client leaves; None: no longer."""
-        self._on_disconnect = callback
-        if callback is not None and self.transport.is_closing():
-            self.loop.call_soon(self._tell)
-
-    def on_message_begin(self) -> None:
-        """Add the extension to the scope."""
-        super().on_message_begin()
-        self.scope["extensions"] = self._extensions  # type: ignore[typeddict-item]
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the application."""
-        super().connection_lost(exc)
-        self._tell()
-
-    def _tell(self) -> None:
-        callback, self._on_disconnect = self._on_disconnect, None
-        if callback is not None:
-            callback()
-
-
-class Listener(uvicorn.Server):
-    """One uvicorn server whose start and stop somebody else decides; `setting` is where its port comes from."""
-
-    def __init__(
-        self,
-        app: ASGIApp,
-        host: str | None,
-        port: int,
-        setting: str = "listen.port",
-        **options: Any,  # noqa: ANN401
-    ) -> None:
-        self.setting = setting
-        self.servers = []
-        super().__init__(
-            uvicorn.Config(
-                app,
-                host=host,  # type: ignore[arg-type]  # None: all addresses of both families
-                port=port,
-                http=GatewayProtocol,
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                proxy_headers=False,  # whom to believe is the gateway's own setting
-                server_header=False,
-                date_header=False,
-                **options,
-            )
-        )
-
-    async def open(self) -> None:
-        """Listen; ConfigurationError when the address or the certificate cannot be had."""
-        config = self.config
-        try:
-            config.load()
-        except OSError as error:  # an ssl.SSLError is one too
-            reason = f"cannot be used with listen.tls_key_file: {error.strerror or error}"
-            raise ConfigurationError([Fault("listen.tls_cert_file", reason)]) from None
-        loop = asyncio.get_running_loop()
-        try:
-            # not uvicorn's own start, which ends the process where this raises
-            server = await loop.create_server(
-                self._protocol, config.host, config.port, ssl=config.ssl, backlog=config.backlog
-            )
-        except OSError as error:
-            raise ConfigurationError([Fault(self.setting, f"cannot listen: {error.strerror or error}")]) from None
-        self.servers = [server]
-
-    def _protocol(self) -> asyncio.Protocol:
-        return GatewayProtocol(config=self.config, server_state=self.server_state, app_state={})
-
-    @property
-    def port(self) -> int:
-        """The port that is listened on."""
-        port: int = self.servers[0].sockets[0].getsockname()[1]
-        return port
-
-    def close(self) -> None:
-        """Take no new connection; end those that are idle now, and the others after their answer."""
-        for server in self.servers:
-            server.close()
-        for connection in list(self.server_state.connections):
-            connection.shutdown()
-
-    async def finished(self) -> None:
-        """Wait until the last connection has ended."""
-        while self.server_state.connections:  # noqa: ASYNC110 - uvicorn has no event for it
-            await asyncio.sleep(0.02)
-
-    def abort(self) -> None:
-        """End all connections now."""
-        for connection in list(self.server_state.connections):
-            connection.transport.close()
 
 
 class Server:
@@ -139,7 +29,7 @@ class Server:
         listen = gateway.settings.listen
         self.gateway = gateway
         self.client = Listener(
-            gateway,
+            gateway.stack,  # the life of the gateway is `run`, not the server's lifespan
             listen.host,
             listen.port,
             timeout_keep_alive=listen.keep_alive,

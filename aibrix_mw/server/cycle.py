@@ -1,0 +1,236 @@
+"""One request of a client's connection, and its answer: the ASGI side of the served process."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Generator
+from typing import Any, Protocol, cast
+
+from starlette.types import ASGIApp, Message, Scope
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from aibrix_mw.errors import Headers
+
+logger = logging.getLogger("aibrix_mw")
+
+_STATUS_LINES = {status: line.removesuffix(b"\r\n") for status, line in STATUS_LINE.items()}
+_BODILESS = frozenset({204, 304})
+_CHUNKED = -1
+_UNTIL_CLOSE = -2
+_NO_BODY = -3
+_INTERNAL_ERROR = b"Internal Server Error"
+_INTERNAL_ERROR_HEADERS = (
+    (b"content-type", b"text/plain; charset=utf-8"),
+    (b"content-length", b"%d" % len(_INTERNAL_ERROR)),
+    (b"connection", b"close"),
+)
+
+
+class _Done:
+    """Awaitable that is done: cheaper, once a chunk, than a coroutine that waits for nothing."""
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return _nothing
+
+
+_nothing: Generator[Any, None, None] = cast(Any, iter(()))
+_DONE = _Done()
+
+
+class Connection(Protocol):
+    """What a cycle needs of the connection that it belongs to."""
+
+    transport: asyncio.Transport
+    flow: FlowControl
+    tasks: set[asyncio.Task[None]]
+
+    def on_response_complete(self) -> None:
+        """Hear that the answer has been written."""
+        ...
+
+
+class Cycle:
+    """One request and its answer.
+
+    The head of the answer leaves with the first bytes of the body, as ASGI wants it: one system call less, and an
+    answer that breaks before that can still be another one.
+    """
+
+    __slots__ = (
+        "_body",
+        "_framing",
+        "_head",
+        "_news",
+        "_started",
+        "_unread",
+        "complete",
+        "connection",
+        "disconnected",
+        "keep_alive",
+        "more_body",
+        "scope",
+        "task",
+    )
+
+    def __init__(self, connection: Connection, scope: Scope, *, keep_alive: bool) -> None:
+        self.connection = connection
+        self.scope = scope
+        self.keep_alive = keep_alive
+        self.task: asyncio.Task[None] | None = None
+        self.disconnected = False
+        self.more_body = True
+        self.complete = False
+        self._body = b""
+        self._unread = False
+        self._news: asyncio.Event | None = None
+        self._started = False
+        self._head = b""
+        self._framing = 0  # bytes of the body that are still to come, or how else it ends
+
+    @property
+    def begun(self) -> bool:
+        """Whether bytes of the answer have been written."""
+        return self._started and not self._head
+
+    # --- for the connection
+
+    def feed(self, body: bytes) -> None:
+        """Take bytes of the request's body; pauses reading where the application is slower."""
+        if self.complete:
+            return
+        self._body = body = self._body + body if self._body else body
+        self._unread = True
+        if self._news is not None:
+            self._news.set()
+        if len(body) > HIGH_WATER_LIMIT:
+            self.connection.flow.pause_reading()
+
+    def end(self) -> None:
+        """Take note that the request is complete."""
+        self.more_body = False
+        self._tell()
+
+    def disconnect(self) -> None:
+        """Take note that the client has left."""
+        self.disconnected = not self.complete
+        self._tell()
+
+    def _tell(self) -> None:
+        self._unread = True
+        if self._news is not None:
+            self._news.set()
+
+    # --- the application
+
+    async def run(self, app: ASGIApp) -> None:
+        """Run the application; what it leaves unfinished is cut, so that the client notices."""
+        try:
+            await app(self.scope, self.receive, self.send)
+        except asyncio.CancelledError:
+            self.connection.transport.close()
+        except BaseException:
+            logger.exception("the application has failed")
+            self._cut()
+        else:
+            if not (self.complete or self.disconnected):
+                self._cut()
+        finally:
+            if self.task is not None:
+                self.connection.tasks.discard(self.task)
+
+    def _cut(self) -> None:
+        if self.begun:
+            self.connection.transport.close()
+            return
+        self._start(500, _INTERNAL_ERROR_HEADERS)
+        self._write(_INTERNAL_ERROR, more=False)
+
+    async def receive(self) -> Message:
+        """Give the next event: bytes of the body, or that the client has left or been answered."""
+        while not (self._unread or self.disconnected or self.complete):
+            if self._news is None:
+                self._news = asyncio.Event()
+                self._invite()
+            self._news.clear()
+            self.connection.flow.resume_reading()
+            await self._news.wait()
+        if self.disconnected or self.complete:
+            return {"type": "http.disconnect"}
+        body, self._body, self._unread = self._body, b"", False
+        return {"type": "http.request", "body": body, "more_body": self.more_body}
+
+    def _invite(self) -> None:
+        """Tell a client that waits for it to send its body."""
+        expectations = [value for name, value in self.scope["headers"] if name == b"expect"]
+        if self.more_body and not self._started and b"100-continue" in map(bytes.lower, expectations):
+            self.connection.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """Take an event of the answer. The awaitable is done when the client reads fast enough."""
+        if self.disconnected:
+            return _DONE
+        kind = message["type"]
+        if self._started:
+            if kind != "http.response.body" or self.complete:
+                raise RuntimeError(f"unexpected ASGI message {kind!r} after the answer has begun")
+            self._write(message.get("body", b""), more=message.get("more_body", False))
+        elif kind == "http.response.start":
+            self._start(message["status"], list(message.get("headers", ())))
+        else:
+            raise RuntimeError(f"unexpected ASGI message {kind!r} before the answer has begun")
+        flow = self.connection.flow
+        return flow.drain() if flow.write_paused else _DONE
+
+    def _start(self, status: int, headers: Headers) -> None:
+        self._started = True
+        if status == 204:  # names no length, not even 0 (RFC 9110, 8.6)
+            headers = [header for header in headers if header[0].lower() != b"content-length"]
+        fields = dict(headers)
+        if not b"".join(fields).islower():  # ASGI wants them so, and framing must not depend on it
+            fields = {name.lower(): value for name, value in headers}
+        lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d " % status, *map(b": ".join, headers)]
+        if b"connection" in fields and b"close" in fields[b"connection"].lower():
+            self.keep_alive = False
+        elif not self.keep_alive:
+            lines.append(b"connection: close")
+        if status in _BODILESS or self.scope["method"] == "HEAD":
+            self._framing = _NO_BODY
+        elif b"transfer-encoding" in fields:
+            self._framing = _CHUNKED
+        elif b"content-length" in fields:
+            self._framing = int(fields[b"content-length"])
+        elif self.scope["http_version"] == "1.0":
+            self._framing = _UNTIL_CLOSE
+        else:
+            self._framing = _CHUNKED
+            lines.append(b"transfer-encoding: chunked")
+        lines.append(b"\r\n")
+        head = b"\r\n".join(lines)
+        breaks = len(lines)
+        if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head:
+            raise ValueError("a header has a line break or a NUL in it")
+        self._head = head
+
+    def _write(self, body: bytes, *, more: bool) -> None:
+        if self._framing == _CHUNKED:
+            end = b"" if more else b"0\r\n\r\n"
+            body = b"%x\r\n%b\r\n%b" % (len(body), body, end) if body else end
+        elif self._framing >= 0:
+            left = self._framing - len(body)
+            if left < 0 or (left and not more):
+                raise RuntimeError("the body is not as long as its content-length")
+            self._framing = left
+        elif self._framing == _NO_BODY:
+            body = b""
+        head, self._head = self._head, b""
+        if head or body:
+            self.connection.transport.write(head + body if head else body)
+        if not more:
+            self._finish()
+
+    def _finish(self) -> None:
+        self.complete = True
+        self._tell()
+        if not self.keep_alive:
+            self.connection.transport.close()
+        self.connection.on_response_complete()

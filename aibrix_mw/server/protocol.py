@@ -1,0 +1,184 @@
+"""One connection of a client: uvicorn's protocol, with requests and answers taken over for speed.
+
+What is ours: one task and no other object of the event loop for a request, no timer that is set and cancelled with each
+answer, one write for an answer that is there at once, and a callback when the client leaves.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, cast
+from urllib.parse import unquote
+
+import httptools
+from starlette.types import Scope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from aibrix_mw.client import ON_DISCONNECT
+from aibrix_mw.server.cycle import Cycle
+
+_METHODS = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
+_ASGI = {"version": "3.0", "spec_version": "2.3"}
+
+
+class GatewayProtocol(HttpToolsProtocol):
+    """Parses requests and runs the application for one after the other."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(*args, **kwargs)
+        self._latest = cast(Cycle, None)  # its request is arriving, or was the last to arrive
+        self._running: Cycle | None = None
+        self._to_start: Cycle | None = None
+        self._waiting: deque[Cycle] = deque()  # requests that came before the answer to the one before them
+        self._idle_since: float | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._on_disconnect: Callable[[], None] | None = None
+        self._extensions = {ON_DISCONNECT: self.on_disconnect}
+
+    # --- the life of a connection
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the application."""
+        self.connections.discard(self)
+        if self._alarm is not None:
+            self._alarm.cancel()
+        if self._running is not None:
+            self._running.disconnect()
+        self._waiting.clear()
+        self.flow.resume_writing()
+        self.transport.close()
+        self.parser = cast(Any, None)
+        self._tell()
+
+    def shutdown(self) -> None:
+        """Close the connection after the last answer that is owed."""
+        if self._latest is None or self._latest.complete:
+            self.transport.close()
+        else:
+            self._latest.keep_alive = False
+
+    def on_disconnect(self, callback: Callable[[], None] | None) -> None:
+        """Call back once when the client leaves; None: no longer."""
+        self._on_disconnect = callback
+        if callback is not None and self.transport.is_closing():
+            self.loop.call_soon(self._tell)
+
+    def _tell(self) -> None:
+        callback, self._on_disconnect = self._on_disconnect, None
+        if callback is not None:
+            callback()
+
+    # --- requests
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what the client sends; the application starts after that, mostly with the whole body at hand."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._refuse()
+            return
+        except httptools.HttpParserUpgrade:
+            self.shutdown()  # answered as if it had not asked; the parser takes no further request
+        if self._to_start is not None:
+            cycle, self._to_start = self._to_start, None
+            self._start(cycle)
+
+    def _refuse(self) -> None:
+        """Answer 400, unless that would end in the middle of an answer that is on its way."""
+        if self._running is not None and self._running.begun:
+            self.transport.close()
+        else:
+            self.send_400_response("Invalid HTTP request received.")
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        self._idle_since = None
+        self.url = b""
+        self.headers = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """Make the scope."""
+        parser = self.parser
+        method = parser.get_method()
+        version = parser.get_http_version()
+        path, raw_path, query = _split(self.url)
+        scope: Scope = {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": version,
+            "method": _METHODS.get(method) or method.decode("ascii"),
+            "scheme": self.scheme,
+            "path": path,
+            "raw_path": raw_path,
+            "query_string": query,
+            "root_path": "",
+            "headers": self.headers,
+            "client": self.client,
+            "server": self.server,
+            "extensions": self._extensions,
+        }
+        cycle = Cycle(self, scope, keep_alive=version != "1.0" and parser.should_keep_alive())
+        self._latest = cycle
+        if self._running is None:
+            self._running = self._to_start = cycle
+        else:
+            self.flow.pause_reading()
+            self._waiting.append(cycle)
+
+    def on_body(self, body: bytes) -> None:
+        """Take bytes of a body."""
+        self._latest.feed(body)
+
+    def on_message_complete(self) -> None:
+        """End a request."""
+        cycle = self._latest
+        cycle.end()
+        if cycle.complete:
+            self._rest()
+
+    def _start(self, cycle: Cycle) -> None:
+        cycle.task = self.loop.create_task(cycle.run(self.app))
+        self.tasks.add(cycle.task)  # the loop alone would let go of it
+
+    # --- answers
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, if there is one already."""
+        cycle, self._running = self._running, None
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self._waiting:
+            self._running = self._waiting.popleft()
+            self._start(self._running)
+        elif cycle is None or not cycle.more_body:
+            self._rest()
+
+    def _rest(self) -> None:
+        """Close the connection unless a request comes in time; one alarm serves many rests."""
+        self._idle_since = self.loop.time()
+        if self._alarm is None:
+            self._alarm = self.loop.call_later(self.timeout_keep_alive, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        if self._idle_since is None:
+            return
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._alarm = self.loop.call_later(left, self._ring)
+        else:
+            self.transport.close()
+
+
+@lru_cache(maxsize=1024)
+def _split(url: bytes) -> tuple[str, bytes, bytes]:
+    """Path, raw path and query of a request target."""
+    parsed = httptools.parse_url(url)
+    raw_path = parsed.path or b""
+    return unquote(raw_path.decode("ascii")), raw_path, parsed.query or b""
