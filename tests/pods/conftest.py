@@ -1,4 +1,4 @@
-"""API servers for the whole session: a small one of ours, a real one where KUBEBUILDER_ASSETS or --kubeconfig names it."""
+"""API servers for the whole session: a small one of ours, and a real one that the environment or an option names."""
 
 import subprocess
 import sys
@@ -12,10 +12,24 @@ from tests.pods.kubernetes.discovering import Discovering
 from tests.pods.kubernetes.envtest import RealApiServer, assets, free_port, write_kubeconfig
 from tests.support import until
 
+FIGURES = pytest.StashKey[list[str]]()
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kubeconfig", metavar="FILE", help="run the tests of discovery against this API server")
     parser.addoption("--outage", type=float, default=3.0, help="seconds that the API server is away in a test")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line in config.stash.get(FIGURES, ()):
+        terminalreporter.write_line(f"discovery: {line}")
+
+
+@pytest.fixture
+def figure(request):
+    """Have a measured figure printed at the end."""
+    lines = request.config.stash.setdefault(FIGURES, [])
+    return lambda text: lines.append(f"{request.node.name}: {text}")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

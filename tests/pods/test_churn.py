@@ -32,14 +32,15 @@ def test_a_deletion_is_none():
 
 
 def test_flapping():
-    churn = Churn(Clock())
+    clock = Clock()
+    churn = Churn(clock)
     seen(READY, NOT_READY, READY, churn=churn)
     assert not churn.is_flapping("uid-1")
     churn.see(READY, NOT_READY)
     assert churn.is_flapping("uid-1")
-    churn.clock.now += 600
+    clock.now += 600
     assert churn.is_flapping("uid-1")
-    churn.clock.now += 1
+    clock.now += 1
     assert not churn.is_flapping("uid-1")
     churn.see(NOT_READY, READY)
     assert churn.is_flapping("uid-1") is False

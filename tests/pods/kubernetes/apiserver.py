@@ -85,7 +85,7 @@ class Store:
                 was, matches = before is not None and wanted(before), wanted(after) and not deleted
                 if was or matches:
                     kind = "DELETED" if not matches else "MODIFIED" if was else "ADDED"
-                    yield at, {"type": kind, "object": after}
+                    yield {"type": kind, "object": after}
 
 
 def fill(store, template, namespace, pods, models):
@@ -222,7 +222,7 @@ class Api:
                 yield json.dumps({"type": "ERROR", "object": gone}).encode() + b"\n"
                 return
             changed = store.changed
-            for version, event in store.since(version, wanted):  # noqa: B020
+            for event in store.since(version, wanted):
                 yield json.dumps(event).encode() + b"\n"
             version = store.version
             try:

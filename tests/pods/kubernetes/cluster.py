@@ -2,6 +2,7 @@
 
 import uuid
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
@@ -13,13 +14,18 @@ from tests.pods.kubernetes.forwarder import Forwarder
 MERGE = "application/merge-patch+json"
 
 
+def load_document(file: Path | str) -> Any:
+    """A YAML file."""
+    return yaml.safe_load(Path(file).read_text())
+
+
 class Cluster:
     """Pods in namespaces of its own, and a kubeconfig for the gateway that leads through a wire that can be cut."""
 
     def __init__(self, kubeconfig: Path, folder: Path) -> None:
         self.kubeconfig = kubeconfig
         self.folder = folder
-        self.document = yaml.safe_load(kubeconfig.read_text())
+        self.document = load_document(kubeconfig)
         self.namespaces = []
         self.pods = set()
 
@@ -40,7 +46,7 @@ class Cluster:
 
     def through_wire(self, *, context: str | None = None, token: str | None = None) -> str:
         """A kubeconfig for the gateway."""
-        document = yaml.safe_load(self.kubeconfig.read_text())
+        document = load_document(self.kubeconfig)
         server = urlsplit(document["clusters"][0]["cluster"]["server"])
         where = {"server": f"{server.scheme}://127.0.0.1:{self.wire.port}", "tls-server-name": server.hostname}
         document["clusters"][0]["cluster"].update(where)
@@ -83,10 +89,10 @@ class Cluster:
         meta = {"name": name, "labels": labels, "annotations": extra.get("annotations", {})}
         # a node that is not there: nobody schedules the pod, and its deletion is graceful
         spec = {"containers": [{"name": "engine", "image": "engine"}], "nodeName": "nowhere"}
-        made = await self.core.create_namespaced_pod(namespace, {"metadata": meta, "spec": spec})
+        made: Any = await self.core.create_namespaced_pod(namespace, {"metadata": meta, "spec": spec})
         self.pods.add((namespace, name))
         await self.set_ready(name, ready, ip=ip, namespace=namespace)
-        return made.metadata.uid
+        return str(made.metadata.uid)
 
     async def set_ready(self, name, ready, *, ip="127.0.0.1", namespace=None) -> None:
         condition = {"type": "Ready", "status": "True" if ready else "False"}

@@ -8,11 +8,13 @@ from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.settings import KubernetesSettings
 from tests.support import until
 
+DEFAULT = Timing()
+
 
 class Discovering:
     """Follows a cluster's namespace, unless settings say another one."""
 
-    def __init__(self, cluster, *, timing=Timing(), last_resort=False, context=None, token=None, **settings):
+    def __init__(self, cluster, *, timing=DEFAULT, last_resort=False, context=None, token=None, **settings):
         self.registry = PodRegistry(last_resort=last_resort)
         settings.setdefault("namespaces", (cluster.namespace,))
         file = settings.pop("kubeconfig", None) or cluster.through_wire(context=context, token=token)

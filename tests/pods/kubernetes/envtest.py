@@ -16,7 +16,7 @@ PATIENCE = 90.0
 
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
+        return int(server.getsockname()[1])
 
 
 class RealApiServer:

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from typing import Any
 
 
 class Forwarder:
@@ -10,7 +11,7 @@ class Forwarder:
     def __init__(self, host, port):
         self.target = host, port
         self.port = 0
-        self.server = None
+        self.server: Any = None
         self.flowing = asyncio.Event()
         self.flowing.set()
         self.accepted = 0
@@ -40,8 +41,9 @@ class Forwarder:
 
     async def _accept(self, reader, writer):
         self.accepted += 1
-        self._tasks.add(asyncio.current_task())
-        asyncio.current_task().add_done_callback(self._tasks.discard)
+        task: Any = asyncio.current_task()
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         self._writers.add(writer)
         upstream = None
         try:

@@ -36,7 +36,7 @@ async def test_no_answer(api, cluster):
 
 async def test_nobody_listens(api, cluster):
     cluster.wire.away()
-    with pytest.raises(Away, match="cannot be reached: .*onnect"):
+    with pytest.raises(Away, match=r"cannot be reached: .*onnect"):
         await api.get(cluster.namespace, [], idle=5)
 
 

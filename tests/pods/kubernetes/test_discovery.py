@@ -1,5 +1,6 @@
 """What pods are, as a watch tells it: against a small API server, and a real one where there is one."""
 
+import json
 import time
 
 import pytest
@@ -15,7 +16,7 @@ def strategy(seen, name="m"):
 
 
 def annotation(strategy):
-    return {CONFIG: '{"profiles": {"default": {"routingStrategy": "%s"}}}' % strategy}
+    return {CONFIG: json.dumps({"profiles": {"default": {"routingStrategy": strategy}}})}
 
 
 async def test_pods_come_and_go(cluster, discover):

@@ -2,12 +2,12 @@
 
 import asyncio
 import time
-from pathlib import Path
 
 import pytest
 import yaml
 
 from aibrix_mw.pods.kubernetes.stream import Timing
+from tests.pods.kubernetes.cluster import load_document
 from tests.support import until
 
 SHORT = Timing(idle=0.2)
@@ -193,7 +193,7 @@ async def test_a_token_that_rotates(small_cluster, discover, tmp_path):
     token = tmp_path / "token"
     token.write_text("admin-token")
     kubeconfig = small_cluster.through_wire()
-    document = yaml.safe_load(Path(kubeconfig).read_text())
+    document = load_document(kubeconfig)
     document["users"] = [{"name": "admin", "user": {"tokenFile": str(token)}}]
     rotating = tmp_path / "rotating"
     rotating.write_text(yaml.safe_dump(document))
