@@ -350,14 +350,14 @@ def test_5000_pods_of_500_models_are_taken_over_quickly():
     infos = [info(str(n), model=f"m{n % 500}", config=annotation("random"), created=float(n)) for n in range(5000)]
     registry = PodRegistry()
     gc.collect()
-    start = time.perf_counter()
+    start = time.thread_time()
     registry.replace("k", infos)
-    took = time.perf_counter() - start
+    took = time.thread_time() - start
     assert took < 1
     updates = []
     for n in range(200):
-        start = time.perf_counter()
+        start = time.thread_time()
         registry.put("k", info(str(n), model=f"m{n}", excluded="not_ready"))
-        updates.append(time.perf_counter() - start)
+        updates.append(time.thread_time() - start)
     assert sorted(updates)[100] < 0.001
     assert len(registry.serving("m3")) == 9

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Any
 
 from aibrix_mw.errors import Fault
 from aibrix_mw.pods.kubernetes.answers import Away
@@ -70,14 +71,14 @@ class Full:
 
 
 async def test_too_many(log):
-    events = Events(Full(), lambda: datetime(2026, 1, 2, tzinfo=UTC))
+    events: Any = Events(FULL, lambda: datetime(2026, 1, 2, tzinfo=UTC))
     for number in range(1001):
         events.emit(info(1), Fault("path", str(number)))
     assert log() == ["too many Kubernetes Events wait, one is dropped: path: 1000"]
 
 
 async def test_an_event():
-    event = Events(Full(), lambda: datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))._event(info(1), Fault("p", "x" * 2000))
+    event = Events(FULL, lambda: datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))._event(info(1), Fault("p", "x" * 2000))
     assert event["firstTimestamp"] == event["lastTimestamp"] == "2026-01-02T03:04:05Z"
     assert len(event["message"]) == 1024
     assert event["involvedObject"]["uid"] == "uid-1"
@@ -85,7 +86,7 @@ async def test_an_event():
 
 
 async def test_the_api_server_is_away_once(log):
-    events = Events(Full())
+    events: Any = Events(FULL)
     events._failed(Away("nobody there"))
     events._failed(Away("nobody there"))
     assert log() == ["Kubernetes Events cannot be written: nobody there"]
