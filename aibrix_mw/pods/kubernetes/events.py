@@ -44,6 +44,8 @@ class Events:
         if info.excluded != "invalid_port":
             self._ports.pop(info.uid, None)
         elif self._ports.get(info.uid) != info.labels[PORT]:
+            if len(self._ports) >= _WAITING:
+                self._ports.clear()  # of pods that are gone nobody tells; to write one again changes nothing
             self._ports[info.uid] = info.labels[PORT]
             where = f"pod {info.namespace}/{info.name}, model {info.model}: label {PORT}"
             self.emit(info, Fault(where, f"not a port (1..65535): {info.labels[PORT]!r}; the pod is left out"))
@@ -56,6 +58,8 @@ class Events:
                 await self.api.create_event(namespace, event)
             except DiscoveryError as error:
                 self._failed(error)
+            except Exception:
+                logger.exception("a Kubernetes Event cannot be written")
 
     def _failed(self, error: DiscoveryError) -> None:
         if isinstance(error, Refused) and error.status == _CONFLICT:

@@ -7,7 +7,7 @@ from typing import Any
 from aibrix_mw.errors import Fault
 from aibrix_mw.pods.kubernetes.answers import Away
 from aibrix_mw.pods.kubernetes.events import Events
-from aibrix_mw.pods.manifest import CONFIG
+from aibrix_mw.pods.manifest import CONFIG, PORT
 from tests.support import info, until
 
 
@@ -66,19 +66,48 @@ async def test_none_without_the_setting(small_cluster, discover):
     assert (await small_cluster.control())["asked"].get("create events") == asked.get("create events")
 
 
-class Full:
-    """An API server that is never asked."""
+class Broken:
+    """A client with a mistake in it."""
+
+    async def create_event(self, namespace, event):
+        raise ZeroDivisionError(namespace)
+
+
+BROKEN: Any = Broken()
 
 
 async def test_too_many(log):
-    events: Any = Events(FULL, lambda: datetime(2026, 1, 2, tzinfo=UTC))
+    events: Any = Events(BROKEN, lambda: datetime(2026, 1, 2, tzinfo=UTC))
     for number in range(1001):
         events.emit(info(1), Fault("path", str(number)))
     assert log() == ["too many Kubernetes Events wait, one is dropped: path: 1000"]
 
 
+async def test_a_mistake_of_our_own_does_not_end_it(log):
+    events = Events(BROKEN)
+    for number in range(2):
+        events.emit(info(1), Fault("path", str(number)))
+    running = asyncio.ensure_future(events.run())
+    await until(lambda: len(log()) == 2)
+    assert not running.done()
+    running.cancel()
+
+
+def test_ports_are_told_once_as_long_as_they_are_wrong():
+    events: Any = Events(BROKEN)
+    wrong: Any = {"excluded": "invalid_port", "labels": {PORT: "http"}}
+    told = []
+    events.emit = lambda pod, fault: told.append(f"{pod.name} {fault.reason}")
+    for pod in (info(1, **wrong), info(1, **wrong), info(1), info(1, **wrong)):
+        events.see(pod)
+    assert told == ["pod-1 not a port (1..65535): 'http'; the pod is left out"] * 2
+    for number in range(2000):
+        events.see(info(number, **wrong))
+    assert len(events._ports) <= 1000
+
+
 async def test_an_event():
-    event = Events(FULL, lambda: datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))._event(info(1), Fault("p", "x" * 2000))
+    event = Events(BROKEN, lambda: datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))._event(info(1), Fault("p", "x" * 2000))
     assert event["firstTimestamp"] == event["lastTimestamp"] == "2026-01-02T03:04:05Z"
     assert len(event["message"]) == 1024
     assert event["involvedObject"]["uid"] == "uid-1"
@@ -86,7 +115,7 @@ async def test_an_event():
 
 
 async def test_the_api_server_is_away_once(log):
-    events: Any = Events(FULL)
+    events: Any = Events(BROKEN)
     events._failed(Away("nobody there"))
     events._failed(Away("nobody there"))
     assert log() == ["Kubernetes Events cannot be written: nobody there"]

@@ -72,7 +72,7 @@ class Played:
         self.waits = []
         self.clock = Clock()
         self.stream = Stream(
-            self.api,  # type: ignore[arg-type]
+            self.api,
             Pooled(self.registry),
             "ns",
             NAME,
