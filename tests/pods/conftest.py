@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.pods.kubernetes.cluster import Cluster
+from tests.pods.kubernetes.cluster import Cluster, is_gone
 from tests.pods.kubernetes.discovering import Discovering
 from tests.pods.kubernetes.envtest import RealApiServer, assets, free_port, write_kubeconfig
 from tests.support import until
@@ -76,6 +76,14 @@ async def cluster(kubeconfig, tmp_path):
     """The administrator's view, with a namespace of its own."""
     async with Cluster(kubeconfig, tmp_path) as made:
         yield made
+
+
+@pytest.fixture
+async def forgetful(cluster):
+    """A cluster whose API server no longer keeps version 1; a young one that somebody gave may still do."""
+    if not await is_gone(cluster, "1"):
+        pytest.skip("this API server still keeps version 1")
+    return cluster
 
 
 @pytest.fixture

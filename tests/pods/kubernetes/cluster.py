@@ -19,6 +19,14 @@ def load_document(file: Path | str) -> Any:
     return yaml.safe_load(Path(file).read_text())
 
 
+async def is_gone(cluster: "Cluster", version: str) -> bool:
+    """Whether the API server no longer keeps the version: it answers 410, or 200 and then an ERROR of 410."""
+    options = {"watch": True, "resource_version": version, "timeout_seconds": 1}
+    answer = await cluster.core.list_namespaced_pod_without_preload_content(cluster.namespace, **options)
+    body = await answer.content.read() if answer.status == 200 else b""
+    return answer.status == 410 or b'"code":410' in body.replace(b" ", b"")
+
+
 class Cluster:
     """Pods in namespaces of its own, and a kubeconfig for the gateway that leads through a wire that can be cut."""
 

@@ -1,6 +1,7 @@
 """The API server through the official client."""
 
 import socket
+from typing import Any
 
 import pytest
 
@@ -47,15 +48,19 @@ async def test_before_it_is_connected():
         await unopened.get(None, [], idle=1)
 
 
-async def test_a_token_that_cannot_be_read(api, cluster):
+async def test_a_token_that_cannot_be_read(small_cluster):
+    api: Any = ApiServer(KubernetesSettings(kubeconfig=small_cluster.through_wire()))
+    await api.connect()
+
     def broken(_configuration):
         raise FileNotFoundError("token")
 
     api._client.configuration.refresh_api_key_hook = broken
     with pytest.raises(Refused, match="credentials cannot be read: token"):
-        await api.get(cluster.namespace, [], idle=5)
+        await api.get(small_cluster.namespace, [], idle=5)
     await api.refresh()
-    assert await api.get(cluster.namespace, [], idle=5)
+    assert await api.get(small_cluster.namespace, [], idle=5)
+    await api.aclose()
 
 
 def test_dead_peers_are_noticed():

@@ -101,17 +101,17 @@ async def test_watches_end_and_begin_again(cluster, discover):
     assert cluster.wire.accepted - before <= 2
 
 
-async def test_f50_the_version_is_gone(cluster, discover, log):
+async def test_f50_the_version_is_gone(forgetful, discover, log):
     for name in ("one", "two", "three"):
-        await cluster.pod(name)
-    seen = await discover(cluster)
+        await forgetful.pod(name)
+    seen = await discover(forgetful)
     await until(lambda: seen.pods.age() == 0)
     lowest = Lowest(seen)
     for stream in seen.pods.streams:
         stream.version = "1"
-    cluster.wire.cut()
-    await cluster.remove("three")
-    await cluster.pod("four")
+    forgetful.wire.cut()
+    await forgetful.remove("three")
+    await forgetful.pod("four")
     await seen.sees("four", "one", "two")
     await until(lambda: all(stream.version != "1" for stream in seen.pods.streams))
     assert await lowest.stop() >= 2
