@@ -12,7 +12,7 @@
     └── UpstreamError 502           ├── UpstreamTimeout 504
 
 A GatewayError never leaves the middleware that raised it, except an UpstreamError before the first byte: that one
-travels to the routing middleware, which may try another pod.
+travels to the routing middleware, which may try another pod. The file is long because there are that many refusals.
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence

@@ -15,6 +15,7 @@ logger = logging.getLogger("aibrix_mw")
 
 _STATUS_LINES = {status: line.removesuffix(b"\r\n") for status, line in STATUS_LINE.items()}
 _BODILESS = frozenset({204, 304})
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _CHUNKED = -1
 _UNTIL_CLOSE = -2
 _NO_BODY = -3
@@ -46,6 +47,10 @@ class Connection(Protocol):
 
     def on_response_complete(self) -> None:
         """Hear that the answer has been written."""
+        ...
+
+    def rest(self) -> None:
+        """Hear that nothing is to be done until the client sends more."""
         ...
 
 
@@ -97,6 +102,7 @@ class Cycle:
     def feed(self, body: bytes) -> None:
         """Take bytes of the request's body; pauses reading where the application is slower."""
         if self.complete:
+            self.connection.rest()  # the rest of a body that nobody wants any more
             return
         self._body = body = self._body + body if self._body else body
         self._unread = True
@@ -108,15 +114,13 @@ class Cycle:
     def end(self) -> None:
         """Take note that the request is complete."""
         self.more_body = False
-        self._tell()
+        self._unread = True
+        if self._news is not None:
+            self._news.set()
 
     def disconnect(self) -> None:
         """Take note that the client has left."""
         self.disconnected = not self.complete
-        self._tell()
-
-    def _tell(self) -> None:
-        self._unread = True
         if self._news is not None:
             self._news.set()
 
@@ -133,17 +137,18 @@ class Cycle:
             self._cut()
         else:
             if not (self.complete or self.disconnected):
+                logger.error("the application has ended without an answer, or in the middle of it")
                 self._cut()
         finally:
-            if self.task is not None:
-                self.connection.tasks.discard(self.task)
+            self.connection.tasks.discard(cast(Any, self.task))
+            del self.scope  # the idle connection keeps this cycle, and need not keep a whole request
 
     def _cut(self) -> None:
-        if self.begun:
+        if not (self.begun or self.disconnected):
+            self._start(500, _INTERNAL_ERROR_HEADERS)
+            self._write(_INTERNAL_ERROR, more=False)
+        elif not self.complete:
             self.connection.transport.close()
-            return
-        self._start(500, _INTERNAL_ERROR_HEADERS)
-        self._write(_INTERNAL_ERROR, more=False)
 
     async def receive(self) -> Message:
         """Give the next event: bytes of the body, or that the client has left or been answered."""
@@ -157,16 +162,22 @@ class Cycle:
         if self.disconnected or self.complete:
             return {"type": "http.disconnect"}
         body, self._body, self._unread = self._body, b"", False
+        if len(body) > HIGH_WATER_LIMIT:  # who does not read does not see the client leave either
+            self.connection.flow.resume_reading()
         return {"type": "http.request", "body": body, "more_body": self.more_body}
 
     def _invite(self) -> None:
         """Tell a client that waits for it to send its body."""
-        expectations = [value for name, value in self.scope["headers"] if name == b"expect"]
-        if self.more_body and not self._started and b"100-continue" in map(bytes.lower, expectations):
+        if self.more_body and not self._started and self._expected():
             self.connection.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
+    def _expected(self) -> bool:
+        """Whether the client waits for an invitation; HTTP/1.0 knows none (RFC 9110, 10.1.1)."""
+        expectations = [value.lower() for name, value in self.scope["headers"] if name == b"expect"]
+        return b"100-continue" in expectations and self.scope["http_version"] == "1.1"
+
     def send(self, message: Message) -> Awaitable[None]:
-        """Take an event of the answer. The awaitable is done when the client reads fast enough."""
+        """Take an event of the answer. The awaitable is done when the client can take more, and after the last."""
         if self.disconnected:
             return _DONE
         kind = message["type"]
@@ -179,12 +190,13 @@ class Cycle:
         else:
             raise RuntimeError(f"unexpected ASGI message {kind!r} before the answer has begun")
         flow = self.connection.flow
-        return flow.drain() if flow.write_paused else _DONE
+        return flow.drain() if flow.write_paused and not self.complete else _DONE
 
     def _start(self, status: int, headers: Headers) -> None:
-        self._started = True
         if status == 204:  # names no length, not even 0 (RFC 9110, 8.6)
-            headers = [header for header in headers if header[0].lower() != b"content-length"]
+            headers = [header for header in headers if header[0].lower() not in _FRAMING]
+        if self.more_body and self._news is None and self._expected():
+            self.keep_alive = False  # never invited: whether a body comes, only the client knows
         fields = dict(headers)
         if not b"".join(fields).islower():  # ASGI wants them so, and framing must not depend on it
             fields = {name.lower(): value for name, value in headers}
@@ -199,17 +211,18 @@ class Cycle:
             self._framing = _CHUNKED
         elif b"content-length" in fields:
             self._framing = int(fields[b"content-length"])
-        elif self.scope["http_version"] == "1.0":
-            self._framing = _UNTIL_CLOSE
-        else:
+        elif self.scope["http_version"] == "1.1":
             self._framing = _CHUNKED
             lines.append(b"transfer-encoding: chunked")
+        else:
+            self._framing = _UNTIL_CLOSE
         lines.append(b"\r\n")
         head = b"\r\n".join(lines)
         breaks = len(lines)
         if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head:
             raise ValueError("a header has a line break or a NUL in it")
         self._head = head
+        self._started = True
 
     def _write(self, body: bytes, *, more: bool) -> None:
         if self._framing == _CHUNKED:
@@ -230,7 +243,8 @@ class Cycle:
 
     def _finish(self) -> None:
         self.complete = True
-        self._tell()
+        if self._news is not None:
+            self._news.set()
         if not self.keep_alive:
             self.connection.transport.close()
         self.connection.on_response_complete()

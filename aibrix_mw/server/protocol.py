@@ -7,7 +7,6 @@ answer, one write for an answer that is there at once, and a callback when the c
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -19,6 +18,8 @@ from aibrix_mw.client import ON_DISCONNECT
 from aibrix_mw.server.cycle import Cycle
 
 _METHODS = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
+_MOST_TARGETS_REMEMBERED = 1024
+_MOST_BYTES_REMEMBERED = 256
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
@@ -77,19 +78,49 @@ class GatewayProtocol(HttpToolsProtocol):
             self.parser.feed_data(data)
         except httptools.HttpParserError:
             self._refuse()
-            return
-        except httptools.HttpParserUpgrade:
-            self.shutdown()  # answered as if it had not asked; the parser takes no further request
+        except httptools.HttpParserUpgrade as upgrade:
+            self._stay(data[upgrade.args[0] :])
         if self._to_start is not None:
             cycle, self._to_start = self._to_start, None
             self._start(cycle)
 
     def _refuse(self) -> None:
-        """Answer 400, unless that would end in the middle of an answer that is on its way."""
-        if self._running is not None and self._running.begun:
+        """Answer 400 if it is the turn of what cannot be parsed; else answer what came before it, and close."""
+        latest = self._latest
+        if self._waiting:
+            if latest.more_body:
+                self._waiting.pop()
+                self._latest = latest = self._waiting[-1] if self._waiting else cast(Cycle, self._running)
+            latest.keep_alive = False
+        elif latest is not None and latest is self._running and not latest.more_body:
+            latest.keep_alive = False
+        elif latest is not None and latest.more_body and latest.begun:
             self.transport.close()
         else:
+            if self._running is not None:
+                self._running.disconnect()
+            self._to_start = None
             self.send_400_response("Invalid HTTP request received.")
+
+    def _stay(self, rest: bytes) -> None:
+        """Go on in HTTP/1.1 after a request to upgrade.
+
+        The parser has skipped the body, so a new one gets the head again, without the wish.
+        """
+        cycle = self._latest
+        scope = cycle.scope
+        if scope["method"] == "CONNECT":
+            cycle.keep_alive = False
+            return
+        if self._to_start is cycle:
+            self._to_start = self._running = None
+        else:
+            self._waiting.pop()
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        fields = [b"%b: %b\r\n" % header for header in scope["headers"] if header[0] != b"upgrade"]
+        start = b"%b %b HTTP/%b\r\n" % (scope["method"].encode(), self.url, scope["http_version"].encode())
+        self.data_received(b"%b%b\r\n%b" % (start, b"".join(fields), rest))
 
     def on_message_begin(self) -> None:
         """Begin a request."""
@@ -106,7 +137,7 @@ class GatewayProtocol(HttpToolsProtocol):
         parser = self.parser
         method = parser.get_method()
         version = parser.get_http_version()
-        path, raw_path, query = _split(self.url)
+        path, raw_path, query = _TARGETS[self.url]
         scope: Scope = {
             "type": "http",
             "asgi": _ASGI,
@@ -122,7 +153,8 @@ class GatewayProtocol(HttpToolsProtocol):
             "server": self.server,
             "extensions": self._extensions,
         }
-        cycle = Cycle(self, scope, keep_alive=version != "1.0" and parser.should_keep_alive())
+        self.headers = []  # for trailers, which are nobody's
+        cycle = Cycle(self, scope, keep_alive=version == "1.1" and parser.should_keep_alive())
         self._latest = cycle
         if self._running is None:
             self._running = self._to_start = cycle
@@ -139,7 +171,7 @@ class GatewayProtocol(HttpToolsProtocol):
         cycle = self._latest
         cycle.end()
         if cycle.complete:
-            self._rest()
+            self.rest()
 
     def _start(self, cycle: Cycle) -> None:
         cycle.task = self.loop.create_task(cycle.run(self.app))
@@ -149,25 +181,26 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Go on with the next request, if there is one already."""
-        cycle, self._running = self._running, None
+        self._running = None
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
         if self._waiting:
             self._running = self._waiting.popleft()
             self._start(self._running)
-        elif cycle is None or not cycle.more_body:
-            self._rest()
+        else:
+            self.rest()
+        if not self._waiting:
+            self.flow.resume_reading()
 
-    def _rest(self) -> None:
-        """Close the connection unless a request comes in time; one alarm serves many rests."""
+    def rest(self) -> None:
+        """Close the connection unless more comes in time; one alarm serves many rests."""
         self._idle_since = self.loop.time()
         if self._alarm is None:
             self._alarm = self.loop.call_later(self.timeout_keep_alive, self._ring)
 
     def _ring(self) -> None:
         self._alarm = None
-        if self._idle_since is None:
+        if self._idle_since is None or self._running is not None:
             return
         left = self._idle_since + self.timeout_keep_alive - self.loop.time()
         if left > 0:
@@ -176,9 +209,18 @@ class GatewayProtocol(HttpToolsProtocol):
             self.transport.close()
 
 
-@lru_cache(maxsize=1024)
-def _split(url: bytes) -> tuple[str, bytes, bytes]:
-    """Path, raw path and query of a request target."""
-    parsed = httptools.parse_url(url)
-    raw_path = parsed.path or b""
-    return unquote(raw_path.decode("ascii")), raw_path, parsed.query or b""
+class _Targets(dict[bytes, tuple[str, bytes, bytes]]):
+    """Path, raw path and query of request targets; the short ones are remembered."""
+
+    def __missing__(self, url: bytes) -> tuple[str, bytes, bytes]:
+        parsed = httptools.parse_url(url)
+        raw_path = parsed.path or b"/"
+        parts = (unquote(raw_path.decode("ascii")), raw_path, parsed.query or b"")
+        if len(url) <= _MOST_BYTES_REMEMBERED:
+            if len(self) >= _MOST_TARGETS_REMEMBERED:
+                self.clear()
+            self[url] = parts
+        return parts
+
+
+_TARGETS = _Targets()

@@ -115,5 +115,5 @@ async def readiness(http: httpx.AsyncClient) -> int | None:
     """Status of `/readyz` over a connection of its own; None when nobody listens."""
     try:
         return (await http.get("/readyz", headers={"connection": "close"})).status_code
-    except (httpx.ConnectError, httpx.ReadError):  # the latter: not accepted before the listener closed
+    except (httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError):  # the latter: accepted too late, or not
         return None

@@ -1,45 +1,10 @@
-import gc
-import json
-import time
-from collections import Counter
-from typing import Any
+"""Who is there, and under which names."""
 
 import pytest
 
-from aibrix_mw.pods.pod import Address, PodInfo
+from aibrix_mw.pods.pod import Address
 from aibrix_mw.pods.registry import ModelDefinition, PodRegistry
-from aibrix_mw.profiles import BUILT_IN, parse_config
-
-
-def info(uid, model="m", **changes):
-    fields: dict[str, Any] = {"name": f"pod-{uid}", "namespace": "ns", "address": Address("10.0.0.1", 8000)}
-    return PodInfo(uid=uid, model=model, **fields | changes)
-
-
-def annotation(strategy):
-    return json.dumps({"profiles": {"default": {"routingStrategy": strategy}}})
-
-
-def known(registry, name="m"):
-    served = registry.find(name)
-    assert served is not None
-    return served
-
-
-def strategy(registry, name="m"):
-    return known(registry, name).config.profiles["default"].routing_strategy
-
-
-def uids(registry, name="m"):
-    return [pod.uid for pod in registry.serving(name)]
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self):
-        return self.now
-
+from tests.pods.registries import Clock, info, known, uids
 
 # --- pods
 
@@ -267,97 +232,3 @@ def test_a_model_that_is_not_defined_any_more_lives_on_with_its_pods():
     registry.define({})
     assert uids(registry) == ["1"]
     assert registry.find("x") is None
-
-
-# --- configuration
-
-
-def test_without_annotations_the_built_in_configuration_holds():
-    registry = PodRegistry()
-    registry.put("k", info("1"))
-    assert known(registry).config is BUILT_IN
-
-
-def test_the_newest_ready_pod_with_a_valid_annotation_decides():
-    registry = PodRegistry()
-    registry.replace(
-        "k",
-        [
-            info("1", created=1.0, config=annotation("old")),
-            info("2", created=5.0, name="pod-a", config=annotation("new-a")),
-            info("3", created=5.0, name="pod-b", config=annotation("new-b")),
-            info("4", created=9.0, config=annotation("loading"), excluded="not_ready"),
-            info("5", created=9.0, config="{"),
-            info("6", created=9.0),
-        ],
-    )
-    assert strategy(registry) == "new-b"
-    registry.remove("k", "3")
-    assert strategy(registry) == "new-a"
-    registry.put("k", info("4", created=9.0, config=annotation("loading")))
-    assert strategy(registry) == "loading"
-
-
-def test_the_settings_win_and_leave_the_annotations_when_they_go():
-    config, _ = parse_config(annotation("settings"))
-    registry = PodRegistry()
-    registry.put("k", info("1", config=annotation("pod")))
-    registry.define({"m": ModelDefinition(config=config)})
-    assert strategy(registry) == "settings"
-    registry.put("k", info("1", config=annotation("pod"), excluded="not_ready"))
-    registry.define({})
-    assert strategy(registry) == "pod"
-
-
-def test_an_invalid_annotation_keeps_the_last_valid_one_and_counts_once(caplog):
-    registry = PodRegistry()
-    registry.put("k", info("1", config=annotation("good")))
-    registry.put("k", info("1", config='{"profiles": {"default": {"requestsPerSecond": "9", "routingStrategy": 5}}}'))
-    registry.put("k", info("1", config='{"profiles": {"default": {"requestsPerSecond": "9", "routingStrategy": 5}}}'))
-    registry.put("k", info("2"))
-    assert strategy(registry) == "good"
-    assert registry.invalid_configs == Counter(m=1)
-    assert {fault.path.rpartition(".")[2] for fault in registry.faults()} == {"requestsPerSecond", "routingStrategy"}
-    assert len(caplog.records) == len(registry.faults()) == 2
-    assert "pod ns/pod-1, model m: annotation model.aibrix.ai/config" in caplog.text
-    registry.remove("k", "1")
-    assert registry.faults() == []
-    assert known(registry).config is BUILT_IN
-
-
-def test_a_recreated_pod_with_the_same_fault_counts_again():
-    registry = PodRegistry()
-    for uid in ("1", "2"):
-        registry.replace("k", [info(uid, config="{}")])
-    assert registry.invalid_configs == Counter(m=2)
-    assert known(registry).config is BUILT_IN
-
-
-def test_an_unknown_key_is_warned_about_once(caplog):
-    raw = json.dumps({"profiles": {"default": {"colour": "red"}}})
-    registry = PodRegistry()
-    registry.put("k", info("1", config=raw))
-    registry.put("k", info("1", config=raw, created=1.0))
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert "colour" in caplog.text
-    assert not registry.invalid_configs
-
-
-# --- size
-
-
-def test_5000_pods_of_500_models_are_taken_over_quickly():
-    infos = [info(str(n), model=f"m{n % 500}", config=annotation("random"), created=float(n)) for n in range(5000)]
-    registry = PodRegistry()
-    gc.collect()
-    start = time.thread_time()
-    registry.replace("k", infos)
-    took = time.thread_time() - start
-    assert took < 1
-    updates = []
-    for n in range(200):
-        start = time.thread_time()
-        registry.put("k", info(str(n), model=f"m{n}", excluded="not_ready"))
-        updates.append(time.thread_time() - start)
-    assert sorted(updates)[100] < 0.001
-    assert len(registry.serving("m3")) == 9

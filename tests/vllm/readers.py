@@ -102,3 +102,15 @@ class RawReader(Reader):
             self.done = True
         elif data:
             self._saw(json.loads(data))
+
+
+def assert_broken(reader: Reader) -> None:
+    """The client is told in the stream and by the library, and never that the answer is complete."""
+    assert not reader.done
+    assert reader.generated == 0
+    if isinstance(reader, RawReader):
+        assert isinstance(reader.error, httpx.RemoteProtocolError)
+        assert reader.events[-1]["error"]["code"] == "upstream_error"
+    else:
+        assert isinstance(reader.error, openai.APIError)
+        assert reader.error.code == "upstream_error"

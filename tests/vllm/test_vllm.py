@@ -12,7 +12,7 @@ import pytest
 
 from tests.vllm.comparison import OUR_HEADERS, kept_headers, lasting, outline
 from tests.vllm.processes import ALIAS, MODEL, SHORT_SECONDS, UNSERVED, Engine, Gateway, eventually
-from tests.vllm.readers import LibraryReader, RawReader, Reader
+from tests.vllm.readers import LibraryReader, RawReader, Reader, assert_broken
 
 pytestmark = [pytest.mark.vllm, pytest.mark.usefixtures("engines")]
 
@@ -226,18 +226,6 @@ async def test_killing_one_engine_breaks_its_own_streams_and_no_other(
         f"{len(others)} of 4 others complete"
     )
     report["requests after that, the pod still listed"] = await ask_survivor(client, survivor, gateway)
-
-
-def assert_broken(reader: Reader) -> None:
-    """The client is told in the stream and by the library, and never that the answer is complete."""
-    assert not reader.done
-    assert reader.generated == 0
-    if isinstance(reader, RawReader):
-        assert isinstance(reader.error, httpx.RemoteProtocolError)
-        assert reader.events[-1]["error"]["code"] == "upstream_error"
-    else:
-        assert isinstance(reader.error, openai.APIError)
-        assert reader.error.code == "upstream_error"
 
 
 async def ask_survivor(client: openai.AsyncOpenAI, survivor: Engine, gateway: Gateway) -> str:

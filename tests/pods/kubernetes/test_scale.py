@@ -6,12 +6,14 @@ import resource
 import time
 from pathlib import Path
 
+import coverage
 import pytest
 import yaml
 
 from tests.support import until
 
 PODS, MODELS, STORM = 5000, 500, 500
+SLOWER = 5 if coverage.Coverage.current() else 1  # what counts lines is not what is measured
 TEMPLATE = yaml.safe_load((Path(__file__).parents[2] / "data" / "pods-kubectl.yaml").read_text())["items"][0]
 
 
@@ -58,7 +60,9 @@ async def test_five_thousand_pods(filled, discover, figure):
     before, turns = resident(), Turns()
     begun = time.monotonic()
     seen = await discover(filled, wait=False)
-    await until(lambda: seen.pods.not_ready() is None)
+    while seen.pods.not_ready() is not None:
+        assert time.monotonic() - begun < 5 * SLOWER
+        await asyncio.sleep(0.005)
     took, stall, growth = time.monotonic() - begun, await turns.stop(), resident() - before
     assert ready_pods(seen) == PODS
     assert len(seen.registry.models()) == MODELS
@@ -66,11 +70,10 @@ async def test_five_thousand_pods(filled, discover, figure):
     spent, each = await _storm(filled, seen)
     figure(f"ready in {took:.2f} s, longest turn {stall * 1000:.1f} ms, {growth / 2**20:.0f} MiB more")
     figure(f"storm of {STORM} known in {spent:.2f} s, {each * 1e6:.0f} µs of the loop each")
-    assert took < 5
-    assert stall < 0.05
+    assert stall < 0.05 * SLOWER
     assert growth < 100 * 2**20
-    assert each < 0.001
-    assert spent < 1
+    assert each < 0.001 * SLOWER
+    assert spent < 1 * SLOWER
 
 
 async def _storm(cluster, seen):
