@@ -27,11 +27,12 @@ from aibrix_mw.paths import INFERENCE_PATHS
 from aibrix_mw.pods.definitions import define_models
 from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.pods.static import PodFile
-from aibrix_mw.proxy import Proxy, Timeouts, not_found
+from aibrix_mw.proxy import Proxy, not_found
 from aibrix_mw.retry import RetryBudget
 from aibrix_mw.settings import Settings, from_dict, reloaded, restart_needed
 from aibrix_mw.strategies.base import Strategy
 from aibrix_mw.strategies.catalogue import Catalogue, load_class
+from aibrix_mw.upstream.base import Timeouts
 from aibrix_mw.upstream.http1 import Http1Upstream
 from aibrix_mw.upstream.schemes import SchemeUpstream
 

@@ -1,4 +1,4 @@
-"""How a request ended."""
+"""How a request went: its attempts and its end."""
 
 import msgspec
 
@@ -8,6 +8,20 @@ class FailedAttempt(msgspec.Struct, frozen=True):
 
     pod: str
     reason: str
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One try on a pod, and which ones have failed so far; at the end, itself included.
+
+    `number` counts from 1. `started` is when routing started, by the event loop's clock: timers run over all attempts.
+    `picked` is when the pod was chosen, by `time.perf_counter`; `pick_seconds` is what the strategy took.
+    """
+
+    number: int
+    started: float
+    picked: float = 0.0
+    pick_seconds: float = 0.0
+    failed: tuple[FailedAttempt, ...] = ()
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

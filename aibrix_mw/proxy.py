@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -21,20 +21,12 @@ from aibrix_mw.errors import (
 from aibrix_mw.headers import Forwarder, to_client
 from aibrix_mw.outcome import Outcome
 from aibrix_mw.paths import INFERENCE_PATHS, is_anthropic, route_path
+from aibrix_mw.remainder import remainder
 from aibrix_mw.request import InferenceRequest
 from aibrix_mw.scope import ATTEMPT, CLIENT_LEFT, OUTCOME, PROFILE, REQUEST, REQUEST_ID, TARGET, refuse
-from aibrix_mw.upstream.base import Answer, EngineRequest, Timers, Upstream
+from aibrix_mw.upstream.base import Answer, EngineRequest, Timeouts, Timers, Upstream
 
 _UNAVAILABLE = frozenset({502, 503})
-
-
-class Timeouts(msgspec.Struct, frozen=True):
-    """Seconds; the keys of `upstream` in the settings, which a profile's `timeouts` may replace."""
-
-    connect_timeout: float = 1.0
-    first_byte_timeout: float = 300.0
-    response_timeout: float = 600.0
-    idle_timeout: float = 300.0
 
 
 class EngineUnavailable(UpstreamError):
@@ -117,7 +109,7 @@ class Proxy:
         request = REQUEST.require(scope)
         rest = None
         if request.more:
-            rest = self._rest(request, receive, presence)
+            rest = remainder(request, receive, presence, self.max_body_bytes)
         else:
             presence.listen()
         pod = TARGET.require(scope).pod
@@ -160,25 +152,6 @@ class Proxy:
         if request.stream:
             return Timers(started + timeouts.first_byte_timeout, "first_byte_timeout", False, connect, idle)
         return Timers(started + timeouts.response_timeout, "response_timeout", True, connect, idle)
-
-    async def _rest(self, request: InferenceRequest, receive: Receive, presence: Presence) -> AsyncIterator[bytes]:
-        """What follows the part of the body that was read already, which `receive` yields again first."""
-        await receive()
-        total = len(request.body)
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise ClientLeft
-            chunk: bytes = message.get("body", b"")
-            more = message.get("more_body", False)
-            total += len(chunk)
-            if total > self.max_body_bytes:
-                raise RequestTooLarge(self.max_body_bytes)
-            if request.check is not None:
-                request.check(chunk)
-            yield chunk
-        presence.listen()
 
 
 class Relay:

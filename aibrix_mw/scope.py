@@ -7,43 +7,17 @@ Each slot says its type, who fills it and who reads it. The scope is written in 
 from collections.abc import Awaitable, Iterable
 from typing import Generic, TypeVar
 
-import msgspec
 from starlette.types import Message, Receive, Scope, Send
 
 from aibrix_mw.errors import GatewayError, Headers
-from aibrix_mw.outcome import FailedAttempt, Outcome
+from aibrix_mw.outcome import Attempt, Outcome
 from aibrix_mw.paths import INFERENCE_PATHS, route_path
 from aibrix_mw.pods.pod import Target
-from aibrix_mw.pods.selector import Selector
 from aibrix_mw.profiles import ConfigProfile
 from aibrix_mw.request import InferenceRequest
-from aibrix_mw.strategies.base import Strategy
+from aibrix_mw.strategies.plan import Plan
 
 T = TypeVar("T")
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """How a request is to be routed: known before anything is counted or sent."""
-
-    strategy: Strategy
-    strategy_name: str
-    source: str  # locked, header, profile, default or responses
-    selector: Selector | None = None
-    hide_target: bool = False
-
-
-class Attempt(msgspec.Struct, frozen=True):
-    """One try on a pod, and which ones have failed so far; at the end, itself included.
-
-    `number` counts from 1. `started` is when routing started, by the event loop's clock: timers run over all attempts.
-    `picked` is when the pod was chosen, by `time.perf_counter`; `pick_seconds` is what the strategy took.
-    """
-
-    number: int
-    started: float
-    picked: float = 0.0
-    pick_seconds: float = 0.0
-    failed: tuple[FailedAttempt, ...] = ()
 
 
 class Slot(Generic[T]):

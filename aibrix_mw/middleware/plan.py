@@ -11,8 +11,9 @@ from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.pods.selector import Selector
 from aibrix_mw.profiles import BUILT_IN, ConfigProfile, ModelConfig
 from aibrix_mw.request import InferenceRequest
-from aibrix_mw.scope import PLAN, PROFILE, InferencePaths, Plan, refuse
+from aibrix_mw.scope import PLAN, PROFILE, InferencePaths, refuse
 from aibrix_mw.strategies.catalogue import Catalogue
+from aibrix_mw.strategies.plan import Plan
 
 ROUTING_HEADERS = ("config-profile", "routing-strategy", "external-filter")
 _SESSION = "session-affinity"

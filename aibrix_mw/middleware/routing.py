@@ -9,7 +9,7 @@ import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aibrix_mw.errors import GatewayError, Headers, UpstreamError, reflect
-from aibrix_mw.outcome import FailedAttempt
+from aibrix_mw.outcome import Attempt, FailedAttempt
 from aibrix_mw.paths import INFERENCE_PATHS
 from aibrix_mw.pods.candidates import candidates
 from aibrix_mw.pods.pod import Pod, Target
@@ -22,12 +22,11 @@ from aibrix_mw.scope import (
     OUTCOME,
     PLAN,
     TARGET,
-    Attempt,
     InferencePaths,
-    Plan,
     answer_headers,
     refuse,
 )
+from aibrix_mw.strategies.plan import Plan
 
 
 class RoutingMiddleware:
@@ -68,7 +67,8 @@ class RoutingMiddleware:
         started = asyncio.get_running_loop().time()
         tried: list[Pod] = []
         failed: tuple[FailedAttempt, ...] = ()
-        while True:
+        again = True
+        while again:
             try:
                 target, attempt = self._pick(request, plan, started, tried, failed)
             except GatewayError as error:
@@ -77,18 +77,22 @@ class RoutingMiddleware:
             TARGET.put(scope, target)
             ATTEMPT.put(scope, attempt)
             answer[outer_headers:] = target.headers if plan.hide_target else _target_headers(plan, target)
+            failure = None
+            again = False
             with target.pod.lease():
                 try:
                     await self.app(scope, receive, send)
-                    break
                 except UpstreamError as error:
+                    failure = error
+                if failure is not None:
                     tried.append(target.pod)
-                    failed = (*failed, FailedAttempt(target.pod.info.name, error.reason))
-                    if not self._may_retry(request, plan, error, tried):
+                    failed = (*failed, FailedAttempt(target.pod.info.name, failure.reason))
+                    again = self._may_retry(request, plan, failure, tried)
+                    if again:
+                        failure.discard()
+                    else:
                         ATTEMPT.put(scope, msgspec.structs.replace(attempt, failed=failed))
-                        await refuse(error, scope, receive, send)
-                        break
-                    error.discard()
+                        await refuse(failure, scope, receive, send)
         outcome = OUTCOME.get(scope)
         if outcome is not None:
             plan.strategy.observe(request, target, outcome)

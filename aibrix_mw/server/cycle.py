@@ -141,7 +141,7 @@ class Cycle:
                 self._cut()
         finally:
             self.connection.tasks.discard(cast(Any, self.task))
-            del self.scope  # the idle connection keeps this cycle, and need not keep a whole request
+            self.scope = {}  # the idle connection keeps this cycle, and need not keep a whole request
 
     def _cut(self) -> None:
         if not (self.begun or self.disconnected):
@@ -173,7 +173,7 @@ class Cycle:
 
     def _expected(self) -> bool:
         """Whether the client waits for an invitation; HTTP/1.0 knows none (RFC 9110, 10.1.1)."""
-        expectations = [value.lower() for name, value in self.scope["headers"] if name == b"expect"]
+        expectations = [value.strip().lower() for name, value in self.scope["headers"] if name == b"expect"]
         return b"100-continue" in expectations and self.scope["http_version"] == "1.1"
 
     def send(self, message: Message) -> Awaitable[None]:

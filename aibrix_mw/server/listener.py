@@ -80,6 +80,6 @@ class Listener(uvicorn.Server):
             await asyncio.sleep(0.02)
 
     def abort(self) -> None:
-        """End all connections now."""
+        """End all connections now, also those whose clients do not read what is still to be sent."""
         for connection in list(self.server_state.connections):
-            connection.transport.close()
+            connection.transport.abort()

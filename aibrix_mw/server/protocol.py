@@ -28,7 +28,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(*args, **kwargs)
-        self._latest = cast(Cycle, None)  # its request is arriving, or was the last to arrive
+        self._latest: Any = None  # the Cycle whose request is arriving, or was the last to arrive
         self._running: Cycle | None = None
         self._to_start: Cycle | None = None
         self._waiting: deque[Cycle] = deque()  # requests that came before the answer to the one before them
@@ -90,10 +90,12 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._waiting:
             if latest.more_body:
                 self._waiting.pop()
-                self._latest = latest = self._waiting[-1] if self._waiting else cast(Cycle, self._running)
-            latest.keep_alive = False
-        elif latest is not None and latest is self._running and not latest.more_body:
-            latest.keep_alive = False
+            last = self._waiting[-1] if self._waiting else self._running
+            assert last is not None  # nothing waits but behind what runs
+            last.keep_alive = False
+            self._latest = last
+        elif self._running is not None and not self._running.more_body:
+            self._running.keep_alive = False
         elif latest is not None and latest.more_body and latest.begun:
             self.transport.close()
         else:
@@ -213,8 +215,8 @@ class _Targets(dict[bytes, tuple[str, bytes, bytes]]):
     """Path, raw path and query of request targets; the short ones are remembered."""
 
     def __missing__(self, url: bytes) -> tuple[str, bytes, bytes]:
-        parsed = httptools.parse_url(url)
-        raw_path = parsed.path or b"/"
+        parsed: Any = httptools.parse_url(url)  # absent parts are None, whatever its types say
+        raw_path: bytes = parsed.path or b"/"
         parts = (unquote(raw_path.decode("ascii")), raw_path, parsed.query or b"")
         if len(url) <= _MOST_BYTES_REMEMBERED:
             if len(self) >= _MOST_TARGETS_REMEMBERED:

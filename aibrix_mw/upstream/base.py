@@ -11,6 +11,15 @@ from aibrix_mw.pods.pod import Address
 Body = bytes | bytearray
 
 
+class Timeouts(msgspec.Struct, frozen=True):
+    """Seconds; the keys of `upstream` in the settings, which a profile's `timeouts` may replace."""
+
+    connect_timeout: float = 1.0
+    first_byte_timeout: float = 300.0
+    response_timeout: float = 600.0
+    idle_timeout: float = 300.0
+
+
 class Timers(msgspec.Struct, frozen=True):
     """How long one exchange may take.
 

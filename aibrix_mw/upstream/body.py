@@ -29,3 +29,10 @@ async def _exactly(size: int, source: AsyncIterator[bytes]) -> AsyncIterator[byt
         yield data
     if size:
         raise ValueError("the body is not as long as announced")
+
+
+async def in_chunks(parts: AsyncIterator[bytes | memoryview]) -> AsyncGenerator[bytes, None]:
+    """The parts in HTTP/1.1's chunked coding, end included; none of them empty."""
+    async for part in parts:
+        yield b"".join((b"%x\r\n" % len(part), part, b"\r\n"))
+    yield b"0\r\n\r\n"

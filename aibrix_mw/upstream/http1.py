@@ -2,12 +2,11 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator
 
 from aibrix_mw.errors import ConnectTimeout, UpstreamError, UpstreamTimeout
 from aibrix_mw.pods.pod import Address
 from aibrix_mw.upstream.base import EngineRequest, Timers
-from aibrix_mw.upstream.body import SLICE_BYTES, pieces
+from aibrix_mw.upstream.body import SLICE_BYTES, in_chunks, pieces
 from aibrix_mw.upstream.connection import ClosedUnused, Connection, Exchange
 
 
@@ -132,14 +131,4 @@ def _head(request: EngineRequest) -> bytes:
 
 async def _write_pieces(connection: Connection, head: bytes, request: EngineRequest) -> None:
     chunked = request.rest is not None and request.length is None
-    await connection.write_pieces(head, _in_chunks(pieces(request)) if chunked else pieces(request))
-
-
-async def _in_chunks(parts: AsyncIterator[bytes | memoryview]) -> AsyncGenerator[bytes, None]:
-    async for part in parts:
-        yield _chunk(part)
-    yield b"0\r\n\r\n"
-
-
-def _chunk(data: bytes | memoryview) -> bytes:
-    return b"".join((b"%x\r\n" % len(data), data, b"\r\n"))
+    await connection.write_pieces(head, in_chunks(pieces(request)) if chunked else pieces(request))

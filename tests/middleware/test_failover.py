@@ -8,8 +8,9 @@ import pytest
 from aibrix_mw.errors import ConnectTimeout, UpstreamError, UpstreamTimeout
 from aibrix_mw.middleware.routing import RoutingMiddleware
 from aibrix_mw.retry import RetryBudget
-from aibrix_mw.scope import PLAN, REQUEST, Plan
+from aibrix_mw.scope import PLAN, REQUEST
 from aibrix_mw.strategies.least_request import LeastRequest
+from aibrix_mw.strategies.plan import Plan
 from tests.support import (
     BODY,
     CHAT,

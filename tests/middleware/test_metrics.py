@@ -6,12 +6,13 @@ import pytest
 
 from aibrix_mw.errors import NoReadyPods, UpstreamError
 from aibrix_mw.middleware.metrics import MetricsMiddleware
-from aibrix_mw.outcome import FailedAttempt, Outcome
+from aibrix_mw.outcome import Attempt, FailedAttempt, Outcome
 from aibrix_mw.pods.pod import Pod, Target
 from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.profiles import BUILT_IN_PROFILE
-from aibrix_mw.scope import ATTEMPT, OUTCOME, PLAN, PROFILE, REQUEST, TARGET, Attempt, Plan, refuse
+from aibrix_mw.scope import ATTEMPT, OUTCOME, PLAN, PROFILE, REQUEST, TARGET, refuse
 from aibrix_mw.strategies.least_request import LeastRequest
+from aibrix_mw.strategies.plan import Plan
 from aibrix_mw.telemetry.metrics import GatewayMetrics
 from tests.support import BODY, Client, Clock, FakeAnswer, Running, ask, ask_for, info, settle
 

@@ -9,9 +9,10 @@ from aibrix_mw.errors import UpstreamError
 from aibrix_mw.middleware.routing import RoutingMiddleware
 from aibrix_mw.outcome import Outcome
 from aibrix_mw.pods.pod import Target
-from aibrix_mw.scope import ATTEMPT, OUTCOME, PLAN, REQUEST, TARGET, Plan
+from aibrix_mw.scope import ATTEMPT, OUTCOME, PLAN, REQUEST, TARGET
 from aibrix_mw.strategies.base import Strategy
 from aibrix_mw.strategies.least_request import LeastRequest
+from aibrix_mw.strategies.plan import Plan
 from tests.support import (
     BODY,
     SSE_HEADERS,

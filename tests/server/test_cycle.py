@@ -107,7 +107,7 @@ async def test_upper_case_names_frame_too():
 # --- applications that go wrong
 
 
-def failing(*messages, error=ValueError("x")):
+def failing(*messages, error=ValueError):
     async def app(scope, receive, send):
         await saying(*messages)(scope, receive, send)
         raise error
@@ -120,7 +120,7 @@ def failing(*messages, error=ValueError("x")):
     [
         failing(),
         failing(start(LENGTH)),
-        failing(error=SystemExit(1)),
+        failing(error=SystemExit),
         saying(),
         saying(start()),
         saying(MORE),

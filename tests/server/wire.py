@@ -1,6 +1,7 @@
 """A client's connection whose transport and clock are in the test's hand, and applications to put behind it."""
 
 import asyncio
+from collections import defaultdict
 
 import uvicorn
 from uvicorn.server import ServerState
@@ -13,6 +14,11 @@ CHUNKED = b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"
 BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\n"
 FAILED = b"HTTP/1.1 500 Internal Server Error\r\n"
 BODY = "http.response.body"
+DISCONNECT = {"type": "http.disconnect"}
+
+
+def get(path):
+    return GET.replace(b"/", path, 1)
 
 
 def start(*headers, status=200):
@@ -109,6 +115,9 @@ class Transport:
     def is_closing(self):
         return self.closed
 
+    def is_reading(self):
+        return self.reading
+
     def pause_reading(self):
         self.reading = False
 
@@ -149,6 +158,54 @@ class Wire:
     @property
     def closed(self):
         return self.transport.closed
+
+
+class Held:
+    """An application that begins to answer with the path, and ends with the body once the path is let go."""
+
+    def __init__(self):
+        self.begun, self.gates = [], defaultdict(asyncio.Event)
+
+    async def __call__(self, scope, receive, send):
+        path = scope["path"]
+        self.begun.append(path)
+        await send(start((b"x", path.encode())))
+        await send({"type": BODY, "more_body": True})
+        await self.gates[path].wait()
+        await send({"type": BODY, "body": await read_all(receive)})
+
+    async def let(self, wire, path):
+        """Let go of the answer to a path; gives what is written then."""
+        self.gates[path].set()
+        await settle()
+        return wire.taken()
+
+
+class Listening:
+    """An application that takes one event each time it is told to, and answers when it is told to."""
+
+    def __init__(self):
+        self.heard, self.wanted, self.answer = [], asyncio.Semaphore(0), asyncio.Event()
+        self.end = asyncio.Event()
+
+    async def __call__(self, scope, receive, send):
+        self.send = send
+        listener = asyncio.create_task(self._listen(receive))
+        await self.answer.wait()
+        await whole(b"ok")(scope, receive, send)
+        await self.end.wait()
+        listener.cancel()
+
+    async def _listen(self, receive):
+        while await self.wanted.acquire():
+            self.heard.append(await receive())
+
+    async def next(self):
+        """The next event, or None while there is none."""
+        count = len(self.heard)
+        self.wanted.release()
+        await settle()
+        return self.heard[-1] if len(self.heard) > count else None
 
 
 async def answer_of(app, request=GET):
