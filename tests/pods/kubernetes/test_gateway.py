@@ -189,7 +189,7 @@ async def test_a_model_is_remembered(cluster):
     async with gateway(cluster, models={"m": {"aliases": ["gpt"]}}) as app:
         await cluster.pod("other", "brief")
         await until(lambda: app.registry.serving("brief"))
-        now = app.registry.clock()
+        now = round(app.registry.clock())  # whole, so that 600 later is 600 later
         app.registry.clock = lambda: now
         await cluster.remove("other")
         await cluster.remove("one")
