@@ -46,7 +46,7 @@ clean:
 	touch $@
 
 .venv/dev: .venv/bin/uv pyproject.toml
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[metrics]' --group dev
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[kubernetes,metrics]' --group dev
 	touch $@
 
 .venv-bench/ready: .venv/bin/uv pyproject.toml

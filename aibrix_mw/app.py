@@ -10,9 +10,10 @@ from typing import Any
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from aibrix_mw.admin import Exposition, create_admin
+from aibrix_mw.admin import create_admin
 from aibrix_mw.endpoints import endpoints
 from aibrix_mw.errors import ConfigurationError, Fault
+from aibrix_mw.extras import kubernetes_pods, metrics_layer
 from aibrix_mw.filewatch import fingerprint, watch_file
 from aibrix_mw.headers import Forwarder
 from aibrix_mw.lifecycle import Lifecycle
@@ -60,7 +61,11 @@ class Gateway:
         self.settings = settings
         self.lifecycle = Lifecycle()
         self.catalogue = _catalogue(settings, strategies or {})
-        self.registry = PodRegistry(remember=settings.discovery.remember, check=self.catalogue.faults)
+        self.registry = PodRegistry(
+            remember=settings.discovery.remember,
+            last_resort=settings.routing.use_terminating_as_last_resort,
+            check=self.catalogue.faults,
+        )
         define_models(self.registry, settings.models)
         self.upstream = SchemeUpstream(
             Http1Upstream(
@@ -73,7 +78,11 @@ class Gateway:
         self.pod_file = PodFile(file, self.registry) if file is not None else None
         self.settings_fault: Fault | None = None
         self._background: list[Callable[[], Awaitable[None]]] = [self.pod_file.watch] if self.pod_file else []
-        observer, exposition = self._metrics()
+        self.kubernetes = kubernetes_pods(settings, self.registry)
+        if self.kubernetes is not None:
+            self.lifecycle.checks.append(self.kubernetes.not_ready)
+            self._background.append(self.kubernetes.run)
+        observer, exposition = metrics_layer(settings, self.registry, self.catalogue, self.kubernetes)
         self.stack = self._stack([*outer], observer)
         self.admin = create_admin(self.lifecycle, self.registry, self.faults, exposition)
 
@@ -145,25 +154,14 @@ class Gateway:
             elsewhere=endpoints(self.lifecycle, self.registry, not_found),
         )
 
-    def _metrics(self) -> tuple[list[Middleware], Exposition | None]:
-        """The metrics layer and what the admin port exposes; prometheus_client is imported only when they are on."""
-        if not self.settings.metrics.enabled:
-            return [], None
-        try:
-            from aibrix_mw.middleware.metrics import MetricsMiddleware
-            from aibrix_mw.telemetry.metrics import GatewayMetrics
-        except ImportError as error:
-            reason = "needs prometheus_client: pip install 'aibrix-mw[metrics]', or set it to false"
-            raise ConfigurationError([Fault("metrics.enabled", reason)]) from error
-        metrics = GatewayMetrics(self.registry, per_pod=self.settings.metrics.per_pod, strategies=self.catalogue)
-        return [Middleware(MetricsMiddleware, metrics=metrics)], metrics.exposition
-
     # --- the life of a gateway
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Gateway"]:
         """Discover pods and take requests for the length of the block; for the host application's lifespan."""
         self._read_files()
+        if self.kubernetes is not None:
+            await self.kubernetes.open()
         tasks = [asyncio.ensure_future(work()) for work in self._background]
         self.lifecycle.running = True
         try:
@@ -209,7 +207,8 @@ class Gateway:
     def faults(self) -> list[Fault]:
         """What is wrong with the configuration now."""
         file_fault = self.pod_file.fault if self.pod_file is not None else None
-        return [*self.registry.faults(), *(fault for fault in (file_fault, self.settings_fault) if fault is not None)]
+        of_files = [fault for fault in (file_fault, self.settings_fault) if fault is not None]
+        return [*self.registry.faults(), *of_files, *(self.kubernetes.faults() if self.kubernetes is not None else ())]
 
     def follow(self, file: Path, read: Callable[[], Settings]) -> None:
         """Take over `models`, `users` and `log.level` whenever the settings file changes, from `running()` on."""

@@ -10,6 +10,7 @@ import aibrix_mw.server
 import aibrix_mw.telemetry.logs
 from aibrix_mw import __version__
 from aibrix_mw.cli import main
+from aibrix_mw.settings import KubernetesSettings
 from tests.support import until
 
 pytestmark = pytest.mark.usefixtures("own_logging")
@@ -103,6 +104,13 @@ async def test_a_cap_below_the_setting_is_no_change(invoke, served, tmp_path, mo
         assert [line for line in log() if "restart" in line] == []
         file.write_text("models: {m: {endpoints: [http://h:1]}}\nlimits: {max_in_flight: 5}")
         await until(lambda: "settings: limits.max_in_flight has changed and needs a restart" in log())
+
+
+def test_pods_from_kubernetes(invoke, served):
+    where = ("--namespace", "a", "--namespace", "b", "--kubeconfig", "/k", "--context", "c")
+    assert invoke("serve", "--kubernetes", *where).exit_code == 0
+    kubernetes = served[0].settings.discovery.kubernetes
+    assert kubernetes == KubernetesSettings(enabled=True, namespaces=("a", "b"), kubeconfig="/k", context="c")
 
 
 # --- engine

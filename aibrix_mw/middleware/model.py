@@ -8,10 +8,17 @@ import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aibrix_mw.client import BodyReader, ClientLeft
-from aibrix_mw.errors import GatewayError, InvalidRequest, RequestTooLarge, UnknownModel, UnsupportedEncoding
+from aibrix_mw.errors import (
+    GatewayError,
+    InvalidRequest,
+    RequestTooLarge,
+    Unavailable,
+    UnknownModel,
+    UnsupportedEncoding,
+)
 from aibrix_mw.multipart import FormModel, boundary_of
 from aibrix_mw.paths import INFERENCE_PATHS, route_path
-from aibrix_mw.pods.registry import PodRegistry, Served
+from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.request import InferenceRequest, RequestFields, parse_fields, replace_value
 from aibrix_mw.scope import CLIENT_LEFT, OUTCOME, REQUEST, InferencePaths, headers_of, refuse
 
@@ -105,10 +112,12 @@ class ModelMiddleware:
             _check_transfer_fields(fields)
         served = self.registry.find(fields.model)
         if served is None:
+            if not self.registry.complete:
+                raise Unavailable("the pods are not known yet")
             raise UnknownModel(fields.model)
         path = route_path(scope)
         headers = headers_of(scope)
-        body = self._renamed(reader, served, form) if served.rewrite else reader.body
+        body = self._renamed(reader, served.rewrite, form) if served.rewrite is not None else reader.body
         user = headers.get(b"user") if self.trust_user_header else None
         return InferenceRequest(
             model=served.model,
@@ -125,11 +134,11 @@ class ModelMiddleware:
             repeatable=not reader.more and len(reader.body) <= self.max_replay_bytes and path in INFERENCE_PATHS,
         )
 
-    def _renamed(self, reader: BodyReader, served: Served, form: FormModel | None) -> bytes:
-        """The body with the alias replaced by the model's name, all other bytes as they came."""
+    def _renamed(self, reader: BodyReader, name: str, form: FormModel | None) -> bytes:
+        """The body with the name that the engine knows, all other bytes as they came."""
         if form is not None:
-            return form.renamed(reader.body, served.model)
-        return replace_value(reader.body, "model", msgspec.json.encode(served.model))
+            return form.renamed(reader.body, name)
+        return replace_value(reader.body, "model", msgspec.json.encode(name))
 
 
 def _is_compressed(scope: Scope) -> bool:

@@ -26,8 +26,9 @@ class PodInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What discovery knows of a pod; made by the manifest reader, replaced whole at each change.
 
     `created` is the creation time as seconds since the epoch. `excluded` says why the pod takes no requests:
-    `not_ready`, `terminating`, `no_address`, `worker` or `invalid_port`; None when it is routable. `config` is the raw
-    `model.aibrix.ai/config` annotation.
+    `not_ready`, `terminating`, `no_address`, `worker`, `invalid_port` or `other_namespace`; None when it is routable.
+    `last_resort` marks a terminating pod that still serves. `config` is the raw `model.aibrix.ai/config` annotation.
+    `prefix` is what the names of model and adapters carry here in front of what the engine calls them.
     """
 
     uid: str
@@ -43,6 +44,8 @@ class PodInfo(msgspec.Struct, frozen=True, kw_only=True):
     created: float = 0.0
     config: str | None = None
     excluded: str | None = None
+    last_resort: bool = False
+    prefix: str = ""
 
 
 class Lease:

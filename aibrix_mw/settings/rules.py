@@ -21,7 +21,6 @@ RENAMED: dict[str, str] = {}
 NOT_YET: tuple[str, ...] = (
     "auth",
     "cors",
-    "discovery.kubernetes",
     "ejection",
     "limits.max_buffered_bytes",
     "limits.max_loop_lag",
@@ -33,7 +32,6 @@ NOT_YET: tuple[str, ...] = (
     "rate_limit",
     "routing.pd_fallback",
     "routing.slow_start",
-    "routing.use_terminating_as_last_resort",
     "scrape",
     "store",
     "stream.keepalive",

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 HEAVY = {
+    "aiohttp",
     "click",
     "fastapi",
     "httpx",
@@ -27,6 +28,7 @@ NEEDS = {
     "aibrix_mw.middleware.profile": set(),
     "aibrix_mw.middleware.request_id": set(),
     "aibrix_mw.middleware.routing": set(),
+    "aibrix_mw.pods.kubernetes.namespaces": set(),
     "aibrix_mw.pods.static": set(),
     "aibrix_mw.proxy": set(),
     "aibrix_mw.strategies.catalogue": set(),
