@@ -10,6 +10,7 @@ from typing import Any
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from aibrix_mw.access import Access
 from aibrix_mw.admin import Exposition, create_admin
 from aibrix_mw.endpoints import endpoints
 from aibrix_mw.errors import ConfigurationError, Fault, UnknownStrategy
@@ -70,8 +71,11 @@ class Gateway:
         )
         file = settings.discovery.static.file
         self.pod_file = PodFile(file, self.registry) if file is not None else None
+        self.access = Access(settings.auth)
         self.settings_fault: Fault | None = None
-        self._background: list[Callable[[], Awaitable[None]]] = [self.pod_file.watch] if self.pod_file else []
+        self._background: list[Callable[[], Awaitable[None]]] = self.access.watchers()
+        if self.pod_file is not None:
+            self._background.append(self.pod_file.watch)
         observer, exposition = self._metrics()
         self.stack = self._stack([*outer], observer)
         self.admin = create_admin(self.lifecycle, self.registry, self.faults, exposition)
@@ -89,6 +93,8 @@ class Gateway:
             *observer,
             # refusing is cheapest before the body is read
             Middleware(GateMiddleware, lifecycle=self.lifecycle, max_in_flight=limits.max_in_flight),
+            # who asks is known by the head alone
+            *self.access.at_the_door(paths),
             # all that follows is about one model, and the body names it
             Middleware(
                 ModelMiddleware,
@@ -106,6 +112,7 @@ class Gateway:
                 paths=paths,
                 client_may_choose="config-profile" in routing.client_headers,
             ),
+            *self.access.inside(registry, paths),
             # what cannot be routed is refused before it costs anything
             Middleware(
                 PlanMiddleware,
@@ -177,6 +184,7 @@ class Gateway:
     def _read_files(self) -> None:
         if self.pod_file is not None:
             self.pod_file.load()
+        self.access.load()
         key_file = self.settings.routing.session_key_file
         if key_file is not None:
             try:
@@ -208,7 +216,8 @@ class Gateway:
     def faults(self) -> list[Fault]:
         """What is wrong with the configuration now."""
         file_fault = self.pod_file.fault if self.pod_file is not None else None
-        return [*self.registry.faults(), *(fault for fault in (file_fault, self.settings_fault) if fault is not None)]
+        own = [fault for fault in (file_fault, self.settings_fault) if fault is not None]
+        return [*self.registry.faults(), *self.access.faults(), *own]
 
     def follow(self, file: Path, read: Callable[[], Settings]) -> None:
         """Take over `models`, `users` and `log.level` whenever the settings file changes, from `running()` on."""

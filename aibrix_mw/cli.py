@@ -1,4 +1,4 @@
-"""The command line: `aibrix-mw serve | engine | demo | validate`."""
+"""The command line: `aibrix-mw serve | engine | demo | validate | keys | users`."""
 
 import logging
 import signal
@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from aibrix_mw import __version__
+from aibrix_mw.commands.keys import keys
 from aibrix_mw.errors import ConfigurationError, Fault
 from aibrix_mw.settings import ModelSettings, Settings, load
 
@@ -23,6 +24,9 @@ PATH = click.Path(path_type=Path, dir_okay=False)
 @click.version_option(__version__, prog_name="aibrix-mw")
 def main() -> None:
     """LLM inference gateway for vLLM pods on Kubernetes."""
+
+
+main.add_command(keys)
 
 
 def _report(error: ConfigurationError) -> NoReturn:

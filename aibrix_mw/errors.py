@@ -8,6 +8,8 @@
     ├── NoReadyPods 503
     ├── RoutingError 400            ├── UnknownStrategy, InvalidExternalFilter; FilterMatchesNone 503
     ├── UnsupportedValue 400
+    ├── InvalidKey 401, ModelNotAllowed 403
+    ├── UserLimitExceeded 429
     ├── Unavailable 503             ├── Draining
     └── UpstreamError 502           ├── UpstreamTimeout 504
 
@@ -167,6 +169,29 @@ class UnknownModel(GatewayError):
     def __init__(self, model: str) -> None:
         super().__init__(f"model {model} does not exist", param="model")
         self.headers = ((b"x-error-no-model-backends", reflect(model)),)
+
+
+class InvalidKey(GatewayError):
+    """The request carries no key of this gateway's."""
+
+    status = 401
+    code = "invalid_api_key"
+    outcome = "unauthorized"
+    headers = ((b"www-authenticate", b"Bearer"),)
+
+    def __init__(self) -> None:
+        super().__init__("Incorrect API key provided")
+
+
+class ModelNotAllowed(GatewayError):
+    """The key is good, and not for this model or profile."""
+
+    status = 403
+    code = "model_not_allowed"
+    outcome = "unauthorized"
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"model {model} is not allowed for this key")
 
 
 class NoReadyPods(GatewayError):

@@ -11,6 +11,7 @@ import msgspec
 from starlette.types import Message, Receive, Scope, Send
 
 from aibrix_mw.errors import GatewayError, Headers
+from aibrix_mw.keys import Key
 from aibrix_mw.outcome import FailedAttempt, Outcome
 from aibrix_mw.paths import INFERENCE_PATHS, route_path
 from aibrix_mw.pods.pod import Target
@@ -73,6 +74,7 @@ class Slot(Generic[T]):
 
 
 REQUEST_ID: Slot[bytes] = Slot("request_id", "RequestIdMiddleware")  # as the engine gets it
+KEY: Slot[Key] = Slot("key", "AuthMiddleware")
 REQUEST: Slot[InferenceRequest] = Slot("request", "ModelMiddleware")
 PROFILE: Slot[ConfigProfile] = Slot("profile", "ProfileMiddleware")
 PLAN: Slot[Plan] = Slot("plan", "PlanMiddleware")

@@ -20,7 +20,6 @@ RENAMED: dict[str, str] = {}
 
 # Dotted paths whose features are still to come: any value there but the default is a fault.
 NOT_YET: tuple[str, ...] = (
-    "auth",
     "cors",
     "discovery.kubernetes",
     "ejection",

@@ -6,7 +6,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 
+from aibrix_mw.keys import KeyRing
 from aibrix_mw.lifecycle import Lifecycle
+from aibrix_mw.middleware.auth import AllowanceMiddleware, AuthMiddleware
 from aibrix_mw.middleware.gate import GateMiddleware
 from aibrix_mw.middleware.metrics import MetricsMiddleware
 from aibrix_mw.middleware.model import ModelMiddleware
@@ -37,6 +39,8 @@ def running():
 EVERY = INFERENCE | {
     "request_id": (RequestIdMiddleware, {}),
     "metrics": (MetricsMiddleware, {"metrics": GatewayMetrics(PodRegistry())}),
+    "auth": (AuthMiddleware, {"keys": KeyRing()}),
+    "allowance": (AllowanceMiddleware, {"registry": REGISTRY}),
     "gate": (GateMiddleware, {"lifecycle": running()}),
 }
 

@@ -20,6 +20,7 @@ HEAVY = {
     "uvloop",
 }
 NEEDS = {
+    "aibrix_mw.middleware.auth": set(),
     "aibrix_mw.middleware.gate": set(),
     "aibrix_mw.middleware.metrics": {"prometheus_client"},
     "aibrix_mw.middleware.model": set(),
