@@ -9,14 +9,16 @@
     ├── RoutingError 400            ├── UnknownStrategy, InvalidExternalFilter; FilterMatchesNone 503
     ├── UnsupportedValue 400
     ├── InvalidKey 401, ModelNotAllowed 403
-    ├── UserLimitExceeded 429
-    ├── Unavailable 503             ├── Draining
+    ├── LimitExceeded 429           ├── UserLimitExceeded
+    ├── InflightExceeded 429
+    ├── Unavailable 503             ├── Draining, StoreRefused
     └── UpstreamError 502           ├── UpstreamTimeout 504
 
 A GatewayError never leaves the middleware that raised it, except an UpstreamError before the first byte: that one
 travels to the routing middleware, which may try another pod.
 """
 
+import math
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -194,6 +196,31 @@ class ModelNotAllowed(GatewayError):
         super().__init__(f"model {model} is not allowed for this key")
 
 
+class LimitExceeded(GatewayError):
+    """More requests than a limit lets pass; `reset` is the seconds until its window ends."""
+
+    status = 429
+    code = "rate_limit_exceeded"
+    outcome = "limited"
+    header: ClassVar[bytes] = b"x-error-model-rps-exceeded"
+
+    def __init__(self, message: str, reset: float) -> None:
+        super().__init__(message)
+        self.headers = ((self.header, b"true"), (b"retry-after", b"%d" % max(1, math.ceil(reset))))
+
+
+class InflightExceeded(GatewayError):
+    """Every pod that could take the request has as many as its profile allows."""
+
+    status = 429
+    code = "replica_inflight_exceeded"
+    outcome = "inflight_limited"
+    headers = ((b"x-error-replica-inflight-exceeded", b"true"), (b"retry-after", b"1"))
+
+    def __init__(self, model: str, limit: int) -> None:
+        super().__init__(f"model: {model} has exceeded in-flight requests per replica: {limit}")
+
+
 class NoReadyPods(GatewayError):
     """The model is known, and no pod can take a request now."""
 
@@ -254,6 +281,16 @@ class Draining(Unavailable):
 
     def __init__(self) -> None:
         super().__init__("the gateway is shutting down")
+
+
+class StoreRefused(Unavailable):
+    """The store that counts is away, and `rate_limit.on_store_error` is `refuse`."""
+
+    outcome = "store_refused"
+    headers = ((b"x-error-incr-model-rps", b"true"), (b"retry-after", b"1"))
+
+    def __init__(self) -> None:
+        super().__init__("requests cannot be counted now")
 
 
 class UpstreamError(GatewayError):
