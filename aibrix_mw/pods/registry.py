@@ -49,6 +49,14 @@ class PodRegistry:
         served = self._served.get(name)
         return served.pods if served is not None else NOTHING
 
+    def pod(self, uid: str) -> Pod | None:
+        """The live pod with this uid."""
+        return self._pods.get(uid)
+
+    def pods(self) -> Iterable[Pod]:
+        """Every live pod."""
+        return self._pods.values()
+
     def models(self) -> dict[str, tuple[Pod, ...]]:
         """Every known model with all of its pods, routable or not."""
         return {name: tuple(m.members.values()) for name, m in self._models.items() if self._is_remembered(name)}

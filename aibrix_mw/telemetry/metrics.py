@@ -175,7 +175,7 @@ class GatewayMetrics(Collector):
             "aibrix_gateway_excluded_pods", "Pods that take no requests, and why.", labels=["model", "reason"]
         )
         for model, pods in self.pods.models().items():
-            in_flight.add_metric([model], sum(pod.in_flight for pod in pods))
+            in_flight.add_metric([model], sum(pod.held for pod in pods))
             ready.add_metric([model], sum(pod.info.excluded is None for pod in pods))
             for reason, count in Counter(pod.info.excluded for pod in pods if pod.info.excluded).items():
                 excluded.add_metric([model, reason], count)
@@ -194,6 +194,6 @@ class GatewayMetrics(Collector):
         for model, pods in self.pods.models().items():
             for pod in pods:
                 names = [model, pod.info.name, pod.info.namespace]
-                in_flight.add_metric(names, pod.in_flight)
+                in_flight.add_metric(names, pod.held)
                 ready.add_metric(names, pod.info.excluded is None)
         yield from (in_flight, ready)
