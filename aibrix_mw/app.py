@@ -12,15 +12,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aibrix_mw.access import Access
 from aibrix_mw.admin import Exposition, create_admin
+from aibrix_mw.counting import Counting
 from aibrix_mw.endpoints import endpoints
 from aibrix_mw.errors import ConfigurationError, Fault, UnknownStrategy
 from aibrix_mw.filewatch import fingerprint, watch_file
 from aibrix_mw.headers import Forwarder
 from aibrix_mw.lifecycle import Lifecycle
+from aibrix_mw.limiting.model import ModelQuotas
 from aibrix_mw.middleware.gate import GateMiddleware
 from aibrix_mw.middleware.model import ModelMiddleware
 from aibrix_mw.middleware.plan import PlanMiddleware
 from aibrix_mw.middleware.profile import ProfileMiddleware
+from aibrix_mw.middleware.ratelimit import RateLimitMiddleware, quoting
 from aibrix_mw.middleware.request_id import RequestIdMiddleware
 from aibrix_mw.middleware.routing import RoutingMiddleware
 from aibrix_mw.paths import INFERENCE_PATHS
@@ -72,8 +75,10 @@ class Gateway:
         file = settings.discovery.static.file
         self.pod_file = PodFile(file, self.registry) if file is not None else None
         self.access = Access(settings.auth)
+        self.counting = Counting(settings.store, settings.rate_limit, self.lifecycle)
+        self.quotas = ModelQuotas(self.registry)
         self.settings_fault: Fault | None = None
-        self._background: list[Callable[[], Awaitable[None]]] = self.access.watchers()
+        self._background: list[Callable[[], Awaitable[None]]] = [*self.access.watchers(), *self.counting.watchers()]
         if self.pod_file is not None:
             self._background.append(self.pod_file.watch)
         observer, exposition = self._metrics()
@@ -123,6 +128,8 @@ class Gateway:
                 client_headers=routing.client_headers,
                 expose_target=routing.expose_target,
             ),
+            # a request that passes goes to a pod at once, or gives back what it took
+            Middleware(RateLimitMiddleware, quota=quoting(self.quotas), limiter=self.counting.limiter, paths=paths),
             # chooses and holds the pod; directly around the proxy, because it repeats what fails there
             Middleware(
                 RoutingMiddleware,
@@ -157,11 +164,15 @@ class Gateway:
             return [], None
         try:
             from aibrix_mw.middleware.metrics import MetricsMiddleware
+            from aibrix_mw.telemetry.limits import LimitMetrics
             from aibrix_mw.telemetry.metrics import GatewayMetrics
         except ImportError as error:
             reason = "needs prometheus_client: pip install 'aibrix-mw[metrics]', or set it to false"
             raise ConfigurationError([Fault("metrics.enabled", reason)]) from error
         metrics = GatewayMetrics(self.registry, per_pod=self.settings.metrics.per_pod, strategies=self.catalogue)
+        limits = LimitMetrics(self.counting.limiter, self.quotas.limits)
+        metrics.registry.register(limits)
+        self.counting.limiter.on_trip = limits.trips[()].observe
         return [Middleware(MetricsMiddleware, metrics=metrics)], metrics.exposition
 
     # --- the life of a gateway
@@ -170,6 +181,7 @@ class Gateway:
     async def running(self) -> AsyncIterator["Gateway"]:
         """Discover pods and take requests for the length of the block; for the host application's lifespan."""
         self._read_files()
+        await self.counting.start()
         tasks = [asyncio.ensure_future(work()) for work in self._background]
         self.lifecycle.running = True
         try:
@@ -180,11 +192,13 @@ class Gateway:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.upstream.aclose()
+            await self.counting.aclose()
 
     def _read_files(self) -> None:
         if self.pod_file is not None:
             self.pod_file.load()
         self.access.load()
+        self.counting.load()
         key_file = self.settings.routing.session_key_file
         if key_file is not None:
             try:

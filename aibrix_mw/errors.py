@@ -45,6 +45,8 @@ _TYPE_BY_STATUS = {
     503: "overloaded_error",
 }
 _REFLECTED_BYTES = 256
+REFUND = "aibrix_mw.refund"
+"""Key of an `http.response.start` message: True gives back what limits have counted for the request."""
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -87,12 +89,16 @@ def error_body(path: str, status: int, message: str, code: str, param: str | Non
 
 
 class GatewayError(Exception):
-    """An answer of the gateway's own: status, OpenAI error body, headers, and the outcome that is counted."""
+    """An answer of the gateway's own: status, OpenAI error body, headers, and the outcome that is counted.
+
+    `refund` says whether limits get back what they counted: no engine has seen any of the request.
+    """
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
     outcome: ClassVar[str] = "internal_error"
     headers: Headers = ()
+    refund: bool = True
 
     def __init__(self, message: str, *, param: str | None = None) -> None:
         super().__init__(message)
@@ -105,6 +111,8 @@ class GatewayError(Exception):
         length = str(len(body)).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", length), *self.headers]
         start: dict[str, Any] = {"type": "http.response.start", "status": self.status, "headers": headers}
+        if self.refund:
+            start[REFUND] = True
         await send(start)
         await send({"type": "http.response.body", "body": body})
 
@@ -221,6 +229,21 @@ class InflightExceeded(GatewayError):
         super().__init__(f"model: {model} has exceeded in-flight requests per replica: {limit}")
 
 
+class UserLimitExceeded(GatewayError):
+    """A user has used up a limit of the minute; `kind` is `rpm` or `tpm`, `retry_after` whole seconds."""
+
+    status = 429
+    code = "rate_limit_exceeded"
+    outcome = "user_limited"
+
+    def __init__(self, message: str, kind: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.headers = (
+            (f"x-error-{kind}-exceeded".encode(), b"true"),
+            (b"retry-after", str(retry_after).encode()),
+        )
+
+
 class NoReadyPods(GatewayError):
     """The model is known, and no pod can take a request now."""
 
@@ -303,6 +326,7 @@ class UpstreamError(GatewayError):
     code = "upstream_error"
     outcome = "upstream_error"
     headers = ((b"x-error-upstream", b"true"),)
+    refund = False
     repeatable: ClassVar[bool] = True
 
     def __init__(self, message: str, reason: str) -> None:

@@ -99,6 +99,7 @@ class Proxy:
                 presence.left = True
             except RequestTooLarge as error:
                 refusal = error
+                refusal.refund = False  # a part of it is with the engine
         if presence.left:
             OUTCOME.put(scope, CLIENT_LEFT)
         elif refusal is not None:

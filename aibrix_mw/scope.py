@@ -4,13 +4,13 @@ Each slot says its type, who fills it and who reads it. The scope is written in 
 `route` and `endpoint` from the host application's outer middlewares.
 """
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Generic, TypeVar
 
 import msgspec
 from starlette.types import Message, Receive, Scope, Send
 
-from aibrix_mw.errors import GatewayError, Headers
+from aibrix_mw.errors import REFUND, GatewayError, Headers
 from aibrix_mw.keys import Key
 from aibrix_mw.outcome import FailedAttempt, Outcome
 from aibrix_mw.paths import INFERENCE_PATHS, route_path
@@ -19,6 +19,7 @@ from aibrix_mw.pods.selector import Selector
 from aibrix_mw.profiles import ConfigProfile
 from aibrix_mw.request import InferenceRequest
 from aibrix_mw.strategies.base import Strategy
+from aibrix_mw.usage import UsageReader
 
 T = TypeVar("T")
 
@@ -31,6 +32,7 @@ class Plan(msgspec.Struct, frozen=True):
     source: str  # locked, header, profile, default or responses
     selector: Selector | None = None
     hide_target: bool = False
+    max_in_flight: int = 0  # requests per pod; 0: no limit
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -81,8 +83,11 @@ PLAN: Slot[Plan] = Slot("plan", "PlanMiddleware")
 TARGET: Slot[Target] = Slot("target", "RoutingMiddleware")
 ATTEMPT: Slot[Attempt] = Slot("attempt", "RoutingMiddleware")
 OUTCOME: Slot[Outcome] = Slot("outcome", "whoever ends the request")
+USAGE: Slot[UsageReader] = Slot("usage", "whoever reads the answer first")
 HEADERS: Slot[dict[bytes, bytes]] = Slot("headers", "headers_of()")
 ANSWER_HEADERS: Slot[Headers] = Slot("answer_headers", "answer_headers()")
+REFUNDS: Slot[tuple[Callable[[], Awaitable[None]], ...]] = Slot("refunds", "give_back_on_refund()")
+REFUNDED: Slot[bool] = Slot("refunded", "RateLimitMiddleware")
 
 
 class InferencePaths:
@@ -130,9 +135,22 @@ def answer_headers(scope: Scope, send: Send, headers: Headers) -> Send:
     def send_with_headers(message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":
             message["headers"] = [*message.get("headers", ()), *ANSWER_HEADERS.require(scope)]
+            if REFUND in message and REFUNDS.key in scope:
+                return _refund_and_send(scope, message, send)
         return send(message)
 
     return send_with_headers
+
+
+def give_back_on_refund(scope: Scope, give_back: Callable[[], Awaitable[None]]) -> None:
+    """Have `give_back` called before an answer starts that used nothing; needs `answer_headers` on the way out."""
+    REFUNDS.put(scope, (give_back, *(REFUNDS.get(scope) or ())))
+
+
+async def _refund_and_send(scope: Scope, message: Message, send: Send) -> None:
+    for give_back in scope.pop(REFUNDS.key):
+        await give_back()
+    await send(message)
 
 
 async def refuse(error: GatewayError, scope: Scope, receive: Receive, send: Send) -> None:

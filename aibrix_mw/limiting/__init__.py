@@ -5,6 +5,7 @@ store.py    a `limits` storage by its URL
 memory.py   windows in a `limits` MemoryStorage: synchronous
 redis.py    windows in a `limits` RedisStorage: one script, one clock for all replicas
 limiter.py  what middlewares ask: batches trips to the store, and decides alone while it is away
+model.py    the quotas that a model's configuration sets
 breaker.py  whether the store is worth asking
 
 A window is floor(time / per) by the clock of whoever counts. Within one window at most `limit` is taken, a hit that is

@@ -34,9 +34,11 @@ class Limiter:
     """
 
     shared = False
+    store_errors = 0
 
     def __init__(self, windows: MemoryWindows) -> None:
         self.windows = windows
+        self.on_trip: Callable[[float], None] = lambda _: None
 
     @property
     def away(self) -> str | None:

@@ -70,6 +70,7 @@ class RoutingMiddleware:
             try:
                 target, attempt = self._pick(request, plan, started, tried, failed)
             except GatewayError as error:
+                error.refund = _none_sent(failed)
                 await refuse(error, scope, receive, send)
                 return
             TARGET.put(scope, target)
@@ -84,6 +85,7 @@ class RoutingMiddleware:
                     failed = (*failed, FailedAttempt(target.pod.info.name, error.reason))
                     if not self._may_retry(request, plan, error, tried):
                         ATTEMPT.put(scope, msgspec.structs.replace(attempt, failed=failed))
+                        error.refund = _none_sent(failed)
                         await refuse(error, scope, receive, send)
                         break
                     error.discard()
@@ -99,7 +101,7 @@ class RoutingMiddleware:
         tried: Sequence[Pod],
         failed: tuple[FailedAttempt, ...],
     ) -> tuple[Target, Attempt]:
-        pods = candidates(self.registry, request, plan.selector)
+        pods = candidates(self.registry, request, plan.selector, plan.max_in_flight)
         if tried:
             pods = _untried(pods, tried)
         begun = self.clock()
@@ -118,9 +120,14 @@ class RoutingMiddleware:
 
     def _has_another(self, request: InferenceRequest, plan: Plan, tried: Sequence[Pod]) -> bool:
         try:
-            return bool(_untried(candidates(self.registry, request, plan.selector), tried))
+            return bool(_untried(candidates(self.registry, request, plan.selector, plan.max_in_flight), tried))
         except GatewayError:
             return False
+
+
+def _none_sent(failed: Sequence[FailedAttempt]) -> bool:
+    """Whether no byte of the request has reached an engine: what it was counted for has not been used."""
+    return all(attempt.reason == "connect" for attempt in failed)
 
 
 def _untried(pods: Sequence[Pod], tried: Sequence[Pod]) -> Sequence[Pod]:

@@ -137,6 +137,12 @@ class GatewayMetrics(Collector):
         self.cancelled = CounterFamily(
             "aibrix_gateway_client_cancelled", "Requests whose client left before the end.", ["model"]
         )
+        self.rejections = CounterFamily(
+            "aibrix_gateway_rps_rejections", "Requests over requestsPerSecond.", ["model", "profile"]
+        )
+        self.refunds = CounterFamily(
+            "aibrix_gateway_rps_refunds", "Requests that were counted and then given back.", ["model", "profile"]
+        )
         self.registry = CollectorRegistry()
         self.registry.register(self)
 
@@ -162,7 +168,15 @@ class GatewayMetrics(Collector):
         """All families, for prometheus_client."""
         for histograms in (self.duration, self.first_byte, self.routing, self.pick, self.overhead):
             yield histograms.collect()
-        for counters in (self.requests, self.attempts, self.fallbacks, self.truncated, self.cancelled):
+        for counters in (
+            self.requests,
+            self.attempts,
+            self.fallbacks,
+            self.truncated,
+            self.cancelled,
+            self.rejections,
+            self.refunds,
+        ):
             yield counters.collect()
         yield from self._collect_models()
         if self.per_pod:
