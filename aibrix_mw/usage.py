@@ -118,7 +118,7 @@ class UsageReader:
         """Take over the counts of one object; one that is malformed or counts no tokens says nothing."""
         try:
             fields = _decode(text)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return
         found = _usage(fields)
         if found is None:

