@@ -87,7 +87,8 @@ USAGE: Slot[UsageReader] = Slot("usage", "whoever reads the answer first")
 HEADERS: Slot[dict[bytes, bytes]] = Slot("headers", "headers_of()")
 ANSWER_HEADERS: Slot[Headers] = Slot("answer_headers", "answer_headers()")
 REFUNDS: Slot[tuple[Callable[[], Awaitable[None]], ...]] = Slot("refunds", "give_back_on_refund()")
-REFUNDED: Slot[bool] = Slot("refunded", "RateLimitMiddleware")
+REFUNDED: Slot[bool] = Slot("refunded", "give_back_on_refund()")
+LIMIT_HIT: Slot[object] = Slot("limit_hit", "RateLimitMiddleware")  # what was counted for the model's limits
 
 
 class InferencePaths:
@@ -143,11 +144,15 @@ def answer_headers(scope: Scope, send: Send, headers: Headers) -> Send:
 
 
 def give_back_on_refund(scope: Scope, give_back: Callable[[], Awaitable[None]]) -> None:
-    """Have `give_back` called before an answer starts that used nothing; needs `answer_headers` on the way out."""
+    """Have `give_back` called before an answer starts that used nothing; needs `answer_headers` on the way out.
+
+    It must not hold the scope, which then would hold itself.
+    """
     REFUNDS.put(scope, (give_back, *(REFUNDS.get(scope) or ())))
 
 
 async def _refund_and_send(scope: Scope, message: Message, send: Send) -> None:
+    REFUNDED.put(scope, True)
     for give_back in scope.pop(REFUNDS.key):
         await give_back()
     await send(message)

@@ -14,8 +14,8 @@ from aibrix_mw.limiting.quota import Hit, Quota, Quotas
 from aibrix_mw.limiting.store import open_limiter
 from aibrix_mw.paths import INFERENCE_PATHS
 from aibrix_mw.scope import (
+    LIMIT_HIT,
     PROFILE,
-    REFUNDED,
     REQUEST,
     InferencePaths,
     answer_headers,
@@ -71,7 +71,8 @@ class RateLimitMiddleware:
         if hit.full is not None:
             await refuse(LimitExceeded(_message(hit.full), hit.reset), scope, receive, send)
             return
-        give_back_on_refund(scope, partial(self._give_back, scope, hit))
+        LIMIT_HIT.put(scope, hit)
+        give_back_on_refund(scope, partial(self.limiter.give, hit))
         await self.app(scope, receive, send)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,10 +81,6 @@ class RateLimitMiddleware:
         finally:
             if scope["type"] == "lifespan" and self.owns_limiter:
                 await self.limiter.aclose()
-
-    async def _give_back(self, scope: Scope, hit: Hit) -> None:
-        REFUNDED.put(scope, True)
-        await self.limiter.give(hit)
 
 
 def refund(message: Message) -> Message:
