@@ -32,7 +32,8 @@ from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.pods.static import PodFile
 from aibrix_mw.proxy import Proxy, Timeouts, not_found
 from aibrix_mw.retry import RetryBudget
-from aibrix_mw.settings import Settings, from_dict, reloaded, restart_needed
+from aibrix_mw.settings import Settings, UsersSettings, from_dict, reloaded, restart_needed
+from aibrix_mw.sharing import Sharing
 from aibrix_mw.strategies.base import Strategy
 from aibrix_mw.strategies.catalogue import Catalogue, load_class
 from aibrix_mw.upstream.http1 import Http1Upstream
@@ -65,6 +66,7 @@ class Gateway:
         self.registry = PodRegistry(remember=settings.discovery.remember)
         define_models(self.registry, settings.models)
         self.catalogue = _catalogue(settings, strategies or {})
+        self.paths = INFERENCE_PATHS | set(settings.routing.extra_paths)
         self.upstream = SchemeUpstream(
             Http1Upstream(
                 keepalive=settings.upstream.keepalive,
@@ -77,10 +79,16 @@ class Gateway:
         self.access = Access(settings.auth)
         self.counting = Counting(settings.store, settings.rate_limit, self.lifecycle)
         self.quotas = ModelQuotas(self.registry)
+        self.sharing = Sharing(settings, self.registry, self.counting)
         self.settings_fault: Fault | None = None
-        self._background: list[Callable[[], Awaitable[None]]] = [*self.access.watchers(), *self.counting.watchers()]
+        self._background: list[Callable[[], Awaitable[None]]] = [
+            *self.access.watchers(),
+            *self.counting.watchers(),
+            *self.sharing.watchers(),
+        ]
         if self.pod_file is not None:
             self._background.append(self.pod_file.watch)
+        self._made: dict[Any, Any] = {}
         observer, exposition = self._metrics()
         self.stack = self._stack([*outer], observer)
         self.admin = create_admin(self.lifecycle, self.registry, self.faults, exposition)
@@ -89,7 +97,7 @@ class Gateway:
         """The whole request path, outermost first; each layer with the reason for its place."""
         settings, registry = self.settings, self.registry
         routing, limits = settings.routing, settings.limits
-        paths = INFERENCE_PATHS | set(routing.extra_paths)
+        paths = self.paths
         layers = [
             *outer,
             # every answer carries an id, refusals included
@@ -128,6 +136,8 @@ class Gateway:
                 client_headers=routing.client_headers,
                 expose_target=routing.expose_target,
             ),
+            # outside of the models' limits: those are shared by all users
+            *([Middleware(self.sharing.limit_users, paths=paths)] if self.sharing.limits_users(settings.users) else []),
             # a request that passes goes to a pod at once, or gives back what it took
             Middleware(RateLimitMiddleware, quota=quoting(self.quotas), limiter=self.counting.limiter, paths=paths),
             # chooses and holds the pod; directly around the proxy, because it repeats what fails there
@@ -142,7 +152,7 @@ class Gateway:
         app: ASGIApp = self._proxy(paths)
         for layer in reversed(layers):
             made = layer if isinstance(layer, Middleware) else Middleware(layer)
-            app = made.cls(app, *made.args, **made.kwargs)
+            app = self._made[made.cls] = made.cls(app, *made.args, **made.kwargs)
         return app
 
     def _proxy(self, paths: frozenset[str]) -> Proxy:
@@ -192,6 +202,7 @@ class Gateway:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.upstream.aclose()
+            await self.sharing.aclose()
             await self.counting.aclose()
 
     def _read_files(self) -> None:
@@ -252,9 +263,19 @@ class Gateway:
         define_models(self.registry, fresh.models)
         for path in restart_needed(self.settings, fresh):
             logger.warning("settings: %s has changed and needs a restart", path)
+        self._take_over_users(fresh.users)
         self.settings = reloaded(self.settings, fresh)
         self.settings_fault = None
         logger.info("settings: read again")
+
+    def _take_over_users(self, users: UsersSettings) -> None:
+        """Limits of users apply from the next request on; the layer comes with the first user that has one."""
+        self.sharing.users.records = users.records
+        self._made[ModelMiddleware].trust_user_header = users.trust_header
+        limit_users = self.sharing.limit_users
+        if limit_users not in self._made and self.sharing.limits_users(users):
+            plan = self._made[PlanMiddleware]
+            plan.app = self._made[limit_users] = limit_users(plan.app, self.paths)
 
 
 def _catalogue(settings: Settings, strategies: Strategies) -> Catalogue:

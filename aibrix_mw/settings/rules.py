@@ -33,7 +33,6 @@ NOT_YET: tuple[str, ...] = (
     "stream.keepalive",
     "tracing",
     "upstream.prefill_timeout",
-    "users.records",
 )
 
 # Dotted paths that apply at once when the file changes; all else needs a restart.
