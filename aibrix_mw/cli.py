@@ -14,6 +14,7 @@ import msgspec
 
 from aibrix_mw import __version__
 from aibrix_mw.commands.keys import keys
+from aibrix_mw.commands.users import users
 from aibrix_mw.errors import ConfigurationError, Fault
 from aibrix_mw.settings import ModelSettings, Settings, load
 
@@ -27,6 +28,7 @@ def main() -> None:
 
 
 main.add_command(keys)
+main.add_command(users)
 
 
 def _report(error: ConfigurationError) -> NoReturn:
