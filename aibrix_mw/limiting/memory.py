@@ -1,6 +1,7 @@
 """Windows counted in this process."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
@@ -12,8 +13,11 @@ _FEW = 1024
 class Counts(Protocol):
     """What of `limits.aio.storage.MemoryStorage` is used: counts by key, and when each expires by `time.time`."""
 
-    storage: dict[str, int]
+    storage: Counter[str]
     expirations: dict[str, float]
+
+    async def get(self, key: str) -> int:
+        """The count of a key."""
 
 
 class MemoryWindows:
@@ -24,6 +28,7 @@ class MemoryWindows:
     """
 
     def __init__(self, storage: Counts, *, clock: Callable[[], float] = time.time) -> None:
+        self.storage = storage
         self.clock = clock
         self._counts = storage.storage
         self._ends = storage.expirations
