@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from functools import lru_cache
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -90,15 +91,19 @@ class UserLimitMiddleware:
 
 def quotas_of(user: str, record: UserRecord, request: InferenceRequest) -> tuple[Quota, ...]:
     """What a request takes of its user's minute: one of the requests, and the estimate of the tokens."""
-    quotas = []
+    quotas: tuple[Quota, ...] = ()
     if record.rpm is not None:
-        message = f"user: {user} has exceeded RPM: {record.rpm}"
-        quotas.append(Quota(f"{{user:{user}}}{_RPM}", record.rpm, MINUTE, message))
+        quotas = (_quota(user, _RPM, record.rpm, 1),)
     if record.tpm is not None and request.path not in _FREE:
-        message = f"user: {user} has exceeded TPM: {record.tpm}"
         cost = max(1, min(estimate(request), record.tpm))
-        quotas.append(Quota(f"{{user:{user}}}{_TPM}", record.tpm, MINUTE, message, cost))
-    return tuple(quotas)
+        quotas = (*quotas, _quota(user, _TPM, record.tpm, cost))
+    return quotas
+
+
+@lru_cache(maxsize=4096)
+def _quota(user: str, kind: str, limit: int, cost: int) -> Quota:
+    message = f"user: {user} has exceeded {kind[1:].upper()}: {limit}"
+    return Quota(f"{{user:{user}}}{kind}", limit, MINUTE, message, cost)
 
 
 def estimate(request: InferenceRequest) -> int:
