@@ -151,8 +151,8 @@ class _Count:
     async def give_back(self) -> None:
         """Give back everything: no engine has seen the request."""
         hit, self._hit = self._hit, None
-        if hit is not None:
-            await self._limiter.give(hit)
+        assert hit is not None  # an answer starts once
+        await self._limiter.give(hit)
 
     async def correct(self) -> None:
         """Put what the engine counted in the place of the estimate, if there is such a count."""

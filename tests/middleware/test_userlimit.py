@@ -282,3 +282,37 @@ async def test_a_store_that_is_away_and_the_policy_refuse(servers):
     assert reply.status == 503
     assert reply.header("x-error-incr-model-rps") == b"true"
     await limiter.aclose()
+
+
+async def test_a_charge_that_no_store_takes_is_let_go(server):
+    """The answer was complete; that it cannot be counted is nobody's fault."""
+    limiter, clock = open_limiter(server.connection_url, on_error="refuse", timeout=0.5), Clock()
+    engine = Engine(stream((9, 900)), SSE)
+    engine.go.clear()
+    users = Users({"al": UserRecord(tpm=200)})
+    asked = Client(
+        UserLimitMiddleware(engine, users=users, limiter=limiter, clock=clock), **{REQUEST.key: request_of()}
+    )
+    answering = asked.start()
+    await until(lambda: engine.asked)
+    server.stop()
+    clock.now += 61
+    engine.go.set()
+    reply = await answering
+    assert (reply.status, reply.complete) == (200, True)
+    assert limiter.store_errors == 1
+    await limiter.aclose()
+
+
+async def test_other_messages_pass_as_they_are():
+    """An informational answer, say, of an application of somebody else's."""
+    hint = {"type": "http.response.debug", "info": {}}
+
+    async def hinting(scope, receive, send):
+        await send(hint)
+        await Engine(answer((10, 5)))(scope, receive, send)
+
+    limited = Limited(hinting, tpm=200)
+    reply = await put_by(limited.app)
+    assert reply.messages[0] is hint
+    assert limited.used("tpm") == 15
