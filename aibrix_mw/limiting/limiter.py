@@ -264,7 +264,9 @@ class SharedLimiter:
 
 
 def _share(quota: Quota, gateways: int) -> Quota:
-    return msgspec.structs.replace(quota, limit=math.ceil(quota.limit / gateways))
+    """One gateway's share of a limit; a hit that costs more than that takes all of it."""
+    limit = math.ceil(quota.limit / gateways)
+    return msgspec.structs.replace(quota, limit=limit, cost=min(quota.cost, limit))
 
 
 def _gifts(hit: Hit, amounts: Sequence[int] | None) -> list[Gift]:

@@ -316,3 +316,13 @@ async def test_other_messages_pass_as_they_are():
     reply = await put_by(limited.app)
     assert reply.messages[0] is hint
     assert limited.used("tpm") == 15
+
+
+async def test_while_the_store_is_away_a_request_may_take_the_whole_share(servers):
+    """A third of 250 tokens is less than one request's 100, which passes all the same, once."""
+    server = servers()
+    limiter = open_limiter(server.connection_url, live_gateways=lambda: 3, timeout=0.5)
+    server.stop()
+    app = UserLimitMiddleware(Engine(), users=Users({"al": UserRecord(tpm=250, rpm=30)}), limiter=limiter)
+    assert [(await put_by(app)).status for _ in range(3)] == [200, 429, 429]
+    await limiter.aclose()
