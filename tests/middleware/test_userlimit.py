@@ -1,70 +1,17 @@
 """UserLimitMiddleware: exact over every store, corrected by what the engine says, and invisible otherwise."""
 
-import asyncio
-import time
-
 import pytest
 
 from aibrix_mw.errors import REFUND
 from aibrix_mw.limiting.limiter import Limiter
 from aibrix_mw.limiting.memory import MemoryWindows
-from aibrix_mw.limiting.quota import Quota
-from aibrix_mw.limiting.store import open_limiter
 from aibrix_mw.middleware.userlimit import UserLimitMiddleware, estimate, quotas_of
-from aibrix_mw.request import InferenceRequest, parse_fields
 from aibrix_mw.scope import REQUEST, USAGE
 from aibrix_mw.settings import UserRecord
-from aibrix_mw.shared.users import StoredUsers, Users
+from aibrix_mw.shared.users import Users
 from aibrix_mw.usage import UsageReader
-from tests.support import CHAT, Client, Clock, ask, settle, until
-
-JSON = [(b"content-type", b"application/json")]
-SSE = [(b"content-type", b"text/event-stream")]
-PROMPT = b'{"model": "m", "max_tokens": 60, "messages": "%s"}' % (b"x" * 158)  # 40 + 60 tokens
-
-
-def answer(usage):
-    return [b'{"choices": [], ', b'"usage": {"prompt_tokens": %d, "completion_tokens": %d}}' % usage]
-
-
-def stream(usage):
-    last = b'data: {"choices": [], "usage": {"prompt_tokens": %d, "completion_tokens": %d}}\n\n' % usage
-    return [b'data: {"choices": [{}]}\n\n', b"data: ", last[6:30], last[30:], b"data: [DONE]\n\n"]
-
-
-@pytest.fixture(autouse=True)
-async def within_a_minute():
-    """No test begins just before a minute of the clock, the store's too, is over."""
-    await until(lambda: time.time() % 60 < 56)
-
-
-class Engine:
-    """What is inside: answers with chunks, once it may."""
-
-    def __init__(self, chunks=(b"{}",), headers=JSON, **start):
-        self.chunks, self.headers, self.start = list(chunks), list(headers), start
-        self.asked = 0
-        self.go = asyncio.Event()
-        self.go.set()
-
-    async def __call__(self, scope, receive, send):
-        self.asked += 1
-        await self.go.wait()
-        start = {"type": "http.response.start", "status": 200, "headers": [*self.headers]}
-        await send(start | self.start)
-        for chunk in self.chunks:
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
-
-
-def request_of(user="al", body=PROMPT, path=CHAT):
-    fields = parse_fields(body)
-    return InferenceRequest(model="m", requested_model="m", path=path, body=body, fields=fields, user=user)
-
-
-def put_by(app, user="al", body=PROMPT, **more):
-    """One request, as the model middleware hands it in."""
-    return ask(app, body, **{REQUEST.key: request_of(user, body)}, **more)
+from tests.middleware.userlimit_support import JSON, PROMPT, SSE, Engine, answer, put_by, request_of, stream
+from tests.support import CHAT, Client, Clock, settle
 
 
 class Limited:
@@ -233,83 +180,6 @@ def test_quotas():
     assert quotas_of("al", UserRecord(tpm=9), request_of(path="/tokenize")) == ()
 
 
-# --- over every store
-
-
-@pytest.fixture(params=["memory", "redis", "valkey"])
-async def limiter(request):
-    """A limiter over a store."""
-    if request.param == "memory":
-        yield open_limiter()
-        return
-    server = request.getfixturevalue("server")
-    made = open_limiter(server.connection_url.replace("redis", request.param), timeout=5)
-    yield made
-    await made.aclose()
-
-
-async def test_exactly_the_limit_passes_of_a_thousand_at_once(limiter):
-    app = UserLimitMiddleware(Engine(), users=Users({"al": UserRecord(rpm=100, tpm=10**6)}), limiter=limiter)
-    statuses = [reply.status for reply in await asyncio.gather(*(put_by(app) for _ in range(1000)))]
-    assert (statuses.count(200), statuses.count(429)) == (100, 900)
-
-
-async def test_tokens_come_to_exactly_what_was_counted(limiter):
-    """300 at once, each estimated at 100 and counted as 20: reservations hold, and then the corrections."""
-    app = UserLimitMiddleware(Engine(answer((10, 10))), users=Users({"al": UserRecord(tpm=10_000)}), limiter=limiter)
-    passed = 0
-    for _ in range(2):
-        replies = await asyncio.gather(*(put_by(app) for _ in range(300)))
-        passed += sum(reply.status == 200 for reply in replies)
-    assert 180 <= passed <= 500
-    assert await used(limiter, "{user:al}:tpm") == 20 * passed
-
-
-async def used(limiter, key):
-    quotas = (Quota(key, 2**40, 60.0),)
-    hit = limiter.take_now(quotas) or await limiter.take(quotas)
-    return 2**40 - 1 - hit.remaining
-
-
-async def test_a_record_in_the_store(limiter, server, client):
-    await client.set("aibrix-users/al", b'{"name": "al", "rpm": 2, "tpm": 100000}')
-    users = Users({}, StoredUsers(client), timeout=1)
-    app = UserLimitMiddleware(Engine(), users=users, limiter=limiter)
-    assert [(await put_by(app)).status for _ in range(3)] == [200, 200, 429]
-
-
-async def test_a_store_that_is_away_and_the_policy_refuse(servers):
-    server = servers()
-    limiter = open_limiter(server.connection_url, on_error="refuse", timeout=0.5)
-    app = UserLimitMiddleware(Engine(stream((9, 900)), SSE), users=Users({"al": UserRecord(tpm=200)}), limiter=limiter)
-    assert (await put_by(app)).status == 200
-    server.stop()
-    reply = await put_by(app)
-    assert reply.status == 503
-    assert reply.header("x-error-incr-model-rps") == b"true"
-    await limiter.aclose()
-
-
-async def test_a_charge_that_no_store_takes_is_let_go(server):
-    """The answer was complete; that it cannot be counted is nobody's fault."""
-    limiter, clock = open_limiter(server.connection_url, on_error="refuse", timeout=0.5), Clock()
-    engine = Engine(stream((9, 900)), SSE)
-    engine.go.clear()
-    users = Users({"al": UserRecord(tpm=200)})
-    asked = Client(
-        UserLimitMiddleware(engine, users=users, limiter=limiter, clock=clock), **{REQUEST.key: request_of()}
-    )
-    answering = asked.start()
-    await until(lambda: engine.asked)
-    server.stop()
-    clock.now += 61
-    engine.go.set()
-    reply = await answering
-    assert (reply.status, reply.complete) == (200, True)
-    assert limiter.store_errors == 1
-    await limiter.aclose()
-
-
 async def test_other_messages_pass_as_they_are():
     """An informational answer, say, of an application of somebody else's."""
     hint = {"type": "http.response.debug", "info": {}}
@@ -322,13 +192,3 @@ async def test_other_messages_pass_as_they_are():
     reply = await put_by(limited.app)
     assert reply.messages[0] is hint
     assert limited.used("tpm") == 15
-
-
-async def test_while_the_store_is_away_a_request_may_take_the_whole_share(servers):
-    """A third of 250 tokens is less than one request's 100, which passes all the same, once."""
-    server = servers()
-    limiter = open_limiter(server.connection_url, live_gateways=lambda: 3, timeout=0.5)
-    server.stop()
-    app = UserLimitMiddleware(Engine(), users=Users({"al": UserRecord(tpm=250, rpm=30)}), limiter=limiter)
-    assert [(await put_by(app)).status for _ in range(3)] == [200, 429, 429]
-    await limiter.aclose()
