@@ -16,8 +16,10 @@ from aibrix_mw.middleware.plan import PlanMiddleware
 from aibrix_mw.middleware.profile import ProfileMiddleware
 from aibrix_mw.middleware.request_id import RequestIdMiddleware
 from aibrix_mw.middleware.routing import RoutingMiddleware
+from aibrix_mw.middleware.userlimit import UserLimitMiddleware
 from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.scope import PROFILE, REQUEST, TARGET
+from aibrix_mw.shared.users import Users
 from aibrix_mw.telemetry.metrics import GatewayMetrics
 from tests.support import BODY, CHAT, ask, ask_for, info, registry_of
 
@@ -26,6 +28,7 @@ INFERENCE = {
     "model": (ModelMiddleware, {"registry": REGISTRY}),
     "profile": (ProfileMiddleware, {"registry": REGISTRY}),
     "plan": (PlanMiddleware, {"registry": REGISTRY}),
+    "userlimit": (UserLimitMiddleware, {"users": Users({})}),
     "routing": (RoutingMiddleware, {"registry": REGISTRY}),
 }
 
@@ -87,7 +90,7 @@ async def inner(scope, receive, send):
 
 @pytest.mark.parametrize(
     ("name", "missing"),
-    [("profile", "ModelMiddleware"), ("plan", "ModelMiddleware"), ("routing", "ModelMiddleware")],
+    [(name, "ModelMiddleware") for name in ("profile", "plan", "userlimit", "routing")],
 )
 async def test_without_the_model_middleware(name, missing):
     kind, options = INFERENCE[name]

@@ -16,6 +16,7 @@ HEAVY = {
     "opentelemetry",
     "prometheus_client",
     "redis",
+    "valkey",
     "uvicorn",
     "uvloop",
 }
@@ -26,8 +27,10 @@ NEEDS = {
     "aibrix_mw.middleware.model": set(),
     "aibrix_mw.middleware.plan": set(),
     "aibrix_mw.middleware.profile": set(),
+    "aibrix_mw.middleware.ratelimit": set(),
     "aibrix_mw.middleware.request_id": set(),
     "aibrix_mw.middleware.routing": set(),
+    "aibrix_mw.middleware.userlimit": set(),
     "aibrix_mw.pods.static": set(),
     "aibrix_mw.proxy": set(),
     "aibrix_mw.strategies.catalogue": set(),
