@@ -41,11 +41,11 @@ clean:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 
 .venv/demo: .venv/bin/uv pyproject.toml
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[metrics]'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[demo]'
 	touch $@
 
 .venv/dev: .venv/bin/uv pyproject.toml
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[metrics]' --group dev
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[metrics,redis]' --group dev
 	touch $@
 
 .venv-bench/ready: .venv/bin/uv pyproject.toml

@@ -260,7 +260,7 @@ async def test_start_with_a_dead_store(policy, status, ready):
 
 async def test_a_password_file_that_is_not_there(tmp_path):
     gateway = create_app({"store": {"url": DEAD, "password_file": str(tmp_path / "password")}})
-    with pytest.raises(ConfigurationError, match="store.password_file"):
+    with pytest.raises(ConfigurationError, match=r"store\.password_file"):
         async with gateway.running():
             pass
 

@@ -84,6 +84,16 @@ RULES = (
         "gives a password, and so does store.url",
     ),
     Rule(
+        ("store.username", "store.url"),
+        lambda s: s.store.username is not None and "@" in (s.store.url or ""),
+        "names a user, and so does store.url",
+    ),
+    Rule(
+        ("store.password_file", "store.url"),
+        lambda s: s.store.password_file is not None and "@" in (s.store.url or "") and not has_password(s.store.url),
+        "goes with store.username, not with a user in store.url",
+    ),
+    Rule(
         ("store.ca_file", "store.url"),
         lambda s: s.store.ca_file is not None and (s.store.url or "").startswith(("redis://", "valkey://")),
         "has no use on an unencrypted connection: store.url is not rediss://",

@@ -199,9 +199,7 @@ async def test_gifts_of_one_turn_share_a_trip(make, store):
 # --- failures
 
 
-@pytest.mark.parametrize(
-    ("on_error", "expected"), [("local", {True: 25, False: 175}), ("open", {True: 200, False: 0})]
-)
+@pytest.mark.parametrize(("on_error", "expected"), [("local", {True: 25, False: 175}), ("open", {True: 200, False: 0})])
 async def test_the_policy_decides(make, store, on_error, expected):
     """F55: of four gateways each lets a quarter pass."""
     limiter = make(on_error, live_gateways=lambda: 4)
