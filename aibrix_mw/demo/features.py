@@ -12,13 +12,14 @@ from contextlib import AsyncExitStack
 
 import httpx
 
-from aibrix_mw.demo.limits import AT_ONCE, counted_in, full_pods, limited, what_is_left
+from aibrix_mw.demo.limits import AT_ONCE, counted_in, full_pods, limited, user_limited, what_is_left
 from aibrix_mw.demo.stage import (
     ADAPTER,
     ALIAS,
     LIMIT,
     LONG_PROMPT_TOKENS,
     MODEL,
+    USER_LIMIT,
     ZONES,
     has_store,
     pods_text,
@@ -284,6 +285,7 @@ FEATURES = (
     Feature(f"limit of a second, {AT_ONCE} at once", f"{LIMIT} pass, {AT_ONCE - LIMIT} are refused", limited),
     Feature("answer says what is left", f"{LIMIT - 1} of {LIMIT}", what_is_left),
     Feature("limits are counted in", "the store" if has_store() else "the gateway", counted_in),
+    Feature("limit of a user", f"{USER_LIMIT} pass, then 429; 200", user_limited),
     Feature("every pod has all it may have", "429 replica_inflight_exceeded", full_pods),
     Feature("client leaves a stream", "0 running", cancelled),
     Feature("engine hangs up", f"200 from {SECOND}", failover("refuse")),

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 
 import httpx
 
-from aibrix_mw.demo.stage import LIMIT, ZONES
+from aibrix_mw.demo.stage import LIMIT, USER, USER_LIMIT, ZONES
 from aibrix_mw.demo.tour import Visitor
 
 AT_ONCE = 3 * LIMIT
@@ -33,6 +33,13 @@ async def _next_second(visitor: Visitor) -> None:
     """Wait for as long as the gateway says that the window still lasts."""
     reset = (await visitor.ask(_LIMITED)).headers["x-ratelimit-reset-requests"]
     await asyncio.sleep((int(reset.removesuffix("ms")) + 20) / 1000)
+
+
+async def user_limited(visitor: Visitor) -> str:
+    """How many of a user's requests pass, and what somebody else gets then."""
+    answers = await asyncio.gather(*(visitor.ask({"user": USER}) for _ in range(USER_LIMIT + 1)))
+    statuses = sorted(answer.status_code for answer in answers)
+    return f"{statuses.count(200)} pass, then {statuses[-1]}; {(await visitor.ask({'user': 'host'})).status_code}"
 
 
 async def full_pods(visitor: Visitor) -> str:

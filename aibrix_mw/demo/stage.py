@@ -21,6 +21,9 @@ ZONES = {"my-model-0": "a", "my-model-1": "b"}
 LONG_PROMPT_TOKENS = 256
 LIMIT = 5
 """Requests per second of the profile `limited`."""
+USER = "guest"
+USER_LIMIT = 3
+"""Requests per minute of that user."""
 CONFIG = {
     "defaultProfile": "default",
     "profiles": {
@@ -117,6 +120,7 @@ models: # read again when it changes, like log.level; all else needs a restart
 listen: {{host: {LOOPBACK}, port: {ports[0]}, admin_port: {ports[1]}}}
 discovery: {{static: {{file: "{pods}"}}}}
 store: {{url: {store or "null"}}}
+users: {{records: {{{USER}: {{rpm: {USER_LIMIT}}}}}}}
 shutdown: {{delay: 0, grace: 1}}
 """
 
