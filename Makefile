@@ -50,5 +50,5 @@ clean:
 
 .venv-bench/ready: .venv/bin/uv pyproject.toml
 	$(PYTHON) -m venv .venv-bench
-	$(BIN)/uv pip install --quiet --python $(BENCH)/python -e '.[metrics]' --group bench
+	$(BIN)/uv pip install --quiet --python $(BENCH)/python -e '.[metrics,redis]' --group bench
 	touch $@

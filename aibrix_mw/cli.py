@@ -54,6 +54,7 @@ def _end_on_sigterm() -> None:
 @click.option("--admin-port", type=int, help="Port for operators; default: 8081.")
 @click.option("--pods", type=PATH, help="Pod manifests, YAML or JSON, as `kubectl get pods -o yaml` prints them.")
 @click.option("--pod", "endpoints", multiple=True, metavar="MODEL=URL", help="An engine by its URL; repeatable.")
+@click.option("--redis-url", help="Redis or Valkey that counts limits for all replicas; default: each for itself.")
 @click.option("--default-strategy", help="Routing strategy where nobody names one; default: least-request.")
 def serve(file: Path | None, pods: Path | None, endpoints: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401
     """Serve the gateway."""
@@ -64,6 +65,7 @@ def serve(file: Path | None, pods: Path | None, endpoints: tuple[str, ...], **op
         "listen.admin_host": options["admin_host"],
         "listen.admin_port": options["admin_port"],
         "discovery.static.file": None if pods is None else str(pods),
+        "store.url": options["redis_url"],
         "routing.default_strategy": options["default_strategy"],
     }
 

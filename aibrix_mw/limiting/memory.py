@@ -37,22 +37,30 @@ class MemoryWindows:
     def take(self, quotas: Quotas) -> Hit:
         """Take one hit of every quota, or of none; at least one quota."""
         now = self.clock()
-        counts = self._counts
-        tightest, least, ends = quotas[0], None, 0.0
-        windows = []
-        for quota in quotas:
-            window = int(now // quota.per)
-            end = self._open(quota, window)
-            windows.append(window)
-            room = (quota.limit - counts[quota.name]) // quota.cost
-            if least is None or room < least:
-                tightest, least, ends = quota, room, end
-        assert least is not None
+        if len(quotas) == 1:
+            return self._take_one(quotas, quotas[0], now)
+        windows = tuple([int(now // quota.per) for quota in quotas])
+        ends = [self._open(quota, window) for quota, window in zip(quotas, windows, strict=True)]
+        rooms = [(quota.limit - self._counts[quota.name]) // quota.cost for quota in quotas]
+        least = min(rooms)
+        at = rooms.index(least)
+        tightest, reset = quotas[at], ends[at] - now
         if least <= 0:
-            return Hit(quotas, tightest, tightest, 0, ends - now)
+            return Hit(quotas, tightest, tightest, 0, reset)
         for quota in quotas:
-            counts[quota.name] += quota.cost
-        return Hit(quotas, None, tightest, least - 1, ends - now, tuple(windows), self)
+            self._counts[quota.name] += quota.cost
+        return Hit(quotas, None, tightest, least - 1, reset, windows, self)
+
+    def _take_one(self, quotas: Quotas, quota: Quota, now: float) -> Hit:
+        """Do the same for the usual case, at half of the cost."""
+        window = int(now // quota.per)
+        end = self._open(quota, window)
+        count = self._counts[quota.name]
+        room = (quota.limit - count) // quota.cost
+        if room <= 0:
+            return Hit(quotas, quota, quota, 0, end - now)
+        self._counts[quota.name] = count + quota.cost
+        return Hit(quotas, None, quota, room - 1, end - now, (window,), self)
 
     def give(self, quota: Quota, window: int, amount: int) -> None:
         """Give back into a window, if it is still open, down to 0; a negative amount takes without asking."""

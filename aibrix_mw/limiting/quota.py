@@ -28,7 +28,7 @@ class Quota(msgspec.Struct, frozen=True, dict=True):
 Quotas = tuple[Quota, ...]
 
 
-class Hit(msgspec.Struct):
+class Hit(msgspec.Struct, gc=False):
     """What came of asking for one unit of some quotas together: all of them were taken, or none.
 
     `full` is the quota that had no room; None: taken. `tightest` is the quota with the least room left, `remaining`

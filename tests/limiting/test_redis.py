@@ -7,8 +7,8 @@ import pytest
 
 from aibrix_mw.limiting.quota import Quota
 from aibrix_mw.limiting.redis import Gift
-from aibrix_mw.limiting.store import open_windows
-from tests.limiting.support import hourly
+from aibrix_mw.limiting.store import open_limiter, open_windows
+from tests.limiting.support import hourly, take
 
 
 @pytest.fixture
@@ -116,3 +116,32 @@ async def test_windows_roll_over_with_the_second(windows):
         passed[number] = passed.get(number, 0) + taken
     assert list(passed.values())[:-1] == [100] * (len(passed) - 1)
     assert len(passed) >= 3
+
+
+async def test_ten_thousand_refusals_in_one_window(valkey_url):
+    """F64: at most twenty trips, and one thousand hits that come in turns cost few as well."""
+    trips: list[float] = []
+    limiter = open_limiter(valkey_url, timeout=5.0, on_trip=trips.append)
+    await limiter.windows.client.flushall()
+    refused = 0
+    for _ in range(100):
+        hits = await asyncio.gather(*(take(limiter, hourly(limit=10)) for _ in range(100)))
+        refused += sum(hit.full is not None for hit in hits)
+    assert refused == 9990
+    assert len(trips) <= 20
+    await limiter.aclose()
+
+
+async def test_a_restart_loses_the_count_and_no_more(servers):
+    """F57: at most twice the limit, as long as nobody counts meanwhile."""
+    server = servers()
+    port = server.port
+    limiter = open_limiter(server.connection_url, timeout=5.0)
+    before = [await take(limiter, hourly(limit=5)) for _ in range(8)]
+    server.stop()
+    servers(port)
+    limiter._full.clear()  # what this gateway knew of the window; another one knows nothing
+    after = [await take(limiter, hourly(limit=5)) for _ in range(8)]
+    assert [sum(hit.full is None for hit in hits) for hits in (before, after)] == [5, 5]
+    assert {hit.counter for hit in after} == {limiter.windows, None}
+    await limiter.aclose()

@@ -20,7 +20,7 @@ async def run_replica(url, skew, windows):
     return {int(window): count for window, count in json.loads(output).items()}
 
 
-@pytest.mark.parametrize(("skews", "windows"), [((0, 0, 0, 0), 11), ((0, 5, -5, 5), 4)])
+@pytest.mark.parametrize(("skews", "windows"), [((0, 0, 0, 0), 12), ((0, 5, -5, 5), 4)])
 async def test_exactly_the_limit_in_every_window(servers, skews, windows):
     """F54 and F60: a thousand requests at once, ten windows in a row."""
     url = servers().connection_url
