@@ -7,7 +7,7 @@ WORKDIR /src
 COPY . .
 RUN pip wheel --no-deps --wheel-dir /dist . \
     && python -m venv --without-pip /opt/aibrix-mw \
-    && pip --python /opt/aibrix-mw install "$(echo /dist/*.whl)[kubernetes,metrics]"
+    && pip --python /opt/aibrix-mw install "$(echo /dist/*.whl)[all]"
 
 FROM python:${PYTHON}-slim-bookworm
 LABEL org.opencontainers.image.title="aibrix-mw" \

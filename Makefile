@@ -42,14 +42,14 @@ clean:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 
 .venv/demo: .venv/bin/uv pyproject.toml
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[metrics]'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[demo]'
 	touch $@
 
 .venv/dev: .venv/bin/uv pyproject.toml
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[kubernetes,metrics]' --group dev
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[all]' --group dev
 	touch $@
 
 .venv-bench/ready: .venv/bin/uv pyproject.toml
 	$(PYTHON) -m venv .venv-bench
-	$(BIN)/uv pip install --quiet --python $(BENCH)/python -e '.[metrics]' --group bench
+	$(BIN)/uv pip install --quiet --python $(BENCH)/python -e '.[metrics,redis]' --group bench
 	touch $@

@@ -1,4 +1,4 @@
-"""The command line: `aibrix-mw serve | engine | demo | validate`."""
+"""The command line: `aibrix-mw serve | engine | demo | validate | keys | users`."""
 
 import logging
 import signal
@@ -13,6 +13,8 @@ import click
 import msgspec
 
 from aibrix_mw import __version__
+from aibrix_mw.commands.keys import keys
+from aibrix_mw.commands.users import users
 from aibrix_mw.errors import ConfigurationError, Fault
 from aibrix_mw.settings import ModelSettings, Settings, load
 
@@ -23,6 +25,10 @@ PATH = click.Path(path_type=Path, dir_okay=False)
 @click.version_option(__version__, prog_name="aibrix-mw")
 def main() -> None:
     """LLM inference gateway for vLLM pods on Kubernetes."""
+
+
+main.add_command(keys)
+main.add_command(users)
 
 
 def _report(error: ConfigurationError) -> NoReturn:
@@ -52,6 +58,7 @@ def _end_on_sigterm() -> None:
 @click.option("--namespace", "namespaces", multiple=True, help="Namespace to watch; repeatable; default: the own one.")
 @click.option("--kubeconfig", help="Kubeconfig file; default: in-cluster, else $KUBECONFIG or ~/.kube/config.")
 @click.option("--context", help="Context of the kubeconfig; default: its current one.")
+@click.option("--redis-url", help="Redis or Valkey that counts limits for all replicas; default: each for itself.")
 @click.option("--default-strategy", help="Routing strategy where nobody names one; default: least-request.")
 def serve(file: Path | None, pods: Path | None, endpoints: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401
     """Serve the gateway."""
@@ -66,6 +73,7 @@ def serve(file: Path | None, pods: Path | None, endpoints: tuple[str, ...], **op
         "discovery.kubernetes.namespaces": list(options["namespaces"]) or None,
         "discovery.kubernetes.kubeconfig": options["kubeconfig"],
         "discovery.kubernetes.context": options["context"],
+        "store.url": options["redis_url"],
         "routing.default_strategy": options["default_strategy"],
     }
 

@@ -6,6 +6,8 @@ from starlette.middleware import Middleware
 
 from aibrix_mw.admin import Exposition
 from aibrix_mw.errors import ConfigurationError, Fault
+from aibrix_mw.limiting.limiter import Limiter, SharedLimiter
+from aibrix_mw.limiting.model import ModelQuotas
 from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.settings import Settings
 from aibrix_mw.strategies.catalogue import Catalogue
@@ -27,7 +29,13 @@ def kubernetes_pods(settings: Settings, registry: PodRegistry) -> "KubernetesPod
 
 
 def metrics_layer(
-    settings: Settings, registry: PodRegistry, catalogue: Catalogue, pods: "KubernetesPods | None"
+    settings: Settings,
+    registry: PodRegistry,
+    catalogue: Catalogue,
+    *,
+    followed: "KubernetesPods | None",
+    limiter: Limiter | SharedLimiter,
+    quotas: ModelQuotas,
 ) -> tuple[list[Middleware], Exposition | None]:
     """The metrics layer and what the admin port exposes; nothing when they are off."""
     if not settings.metrics.enabled:
@@ -35,10 +43,14 @@ def metrics_layer(
     try:
         from aibrix_mw.middleware.metrics import MetricsMiddleware
         from aibrix_mw.telemetry.discovery import DiscoveryMetrics
+        from aibrix_mw.telemetry.limits import LimitMetrics
         from aibrix_mw.telemetry.metrics import GatewayMetrics
     except ImportError as error:
         reason = "needs prometheus_client: pip install 'aibrix-mw[metrics]', or set it to false"
         raise ConfigurationError([Fault("metrics.enabled", reason)]) from error
     metrics = GatewayMetrics(registry, per_pod=settings.metrics.per_pod, strategies=catalogue)
-    metrics.registry.register(DiscoveryMetrics(registry, pods))
+    metrics.registry.register(DiscoveryMetrics(registry, followed))
+    limits = LimitMetrics(limiter, quotas.limits)
+    metrics.registry.register(limits)
+    limiter.on_trip = limits.trips[()].observe
     return [Middleware(MetricsMiddleware, metrics=metrics)], metrics.exposition

@@ -48,11 +48,14 @@ def test_version_and_help(invoke):
 
 def test_flags_reach_the_settings(invoke, served):
     flags = ("--host", "127.0.0.1", "--port", "1", "--admin-host", "::1", "--admin-port", "2")
-    result = invoke("serve", "--pod", "m=http://h:1", *flags, "--default-strategy", "random")
+    result = invoke(
+        "serve", "--pod", "m=http://h:1", *flags, "--default-strategy", "random", "--redis-url", "redis://h:1"
+    )
     assert result.exit_code == 0, result.output
     listen = served[0].settings.listen
     assert (listen.host, listen.port, listen.admin_host, listen.admin_port) == ("127.0.0.1", 1, "::1", 2)
     assert served[0].settings.routing.default_strategy == "random"
+    assert served[0].settings.store.url == "redis://h:1"
 
 
 def test_pods_of_the_command_line_join_those_of_the_settings(invoke, served, tmp_path):

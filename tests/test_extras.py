@@ -19,8 +19,8 @@ def test_kubernetes_without_its_package(monkeypatch):
 
 async def test_a_kubeconfig_that_is_not_there():
     app = create_app(ON)
-    assert app.kubernetes is not None
-    assert app.kubernetes.not_ready() == "waiting for the first list of pods"
+    assert app.discovery.kubernetes is not None
+    assert app.discovery.kubernetes.not_ready() == "waiting for the first list of pods"
     with pytest.raises(ConfigurationError, match=r"discovery\.kubernetes\.kubeconfig: /no/such/file: No such file"):
         async with app.running():
             pass

@@ -1,7 +1,7 @@
 """ModelMiddleware: reads the body once and says which model serves the request."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import msgspec
@@ -20,7 +20,7 @@ from aibrix_mw.multipart import FormModel, boundary_of
 from aibrix_mw.paths import INFERENCE_PATHS, route_path
 from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.request import InferenceRequest, RequestFields, parse_fields, replace_value
-from aibrix_mw.scope import CLIENT_LEFT, OUTCOME, REQUEST, InferencePaths, headers_of, refuse
+from aibrix_mw.scope import CLIENT_LEFT, KEY, OUTCOME, REQUEST, InferencePaths, headers_of, refuse
 
 _LONGEST_NUMBER = 18
 
@@ -118,7 +118,6 @@ class ModelMiddleware:
         path = route_path(scope)
         headers = headers_of(scope)
         body = self._renamed(reader, served.rewrite, form) if served.rewrite is not None else reader.body
-        user = headers.get(b"user") if self.trust_user_header else None
         return InferenceRequest(
             model=served.model,
             requested_model=fields.model,
@@ -127,12 +126,20 @@ class ModelMiddleware:
             length=length + len(body) - len(reader.body) if length is not None else None,
             fields=fields,
             headers=headers,
-            user=user.decode("latin-1") if user else None,
+            user=self._user(scope, headers),
             more=reader.more,
             check=form.feed if form is not None else None,
             received=time.perf_counter(),
             repeatable=not reader.more and len(reader.body) <= self.max_replay_bytes and path in INFERENCE_PATHS,
         )
+
+    def _user(self, scope: Scope, headers: Mapping[bytes, bytes]) -> str | None:
+        """Whom the key belongs to; where no key is asked for, whom the client says."""
+        key = KEY.get(scope)
+        if key is not None:
+            return key.name
+        user = headers.get(b"user") if self.trust_user_header else None
+        return user.decode("latin-1") if user else None
 
     def _renamed(self, reader: BodyReader, name: str, form: FormModel | None) -> bytes:
         """The body with the name that the engine knows, all other bytes as they came."""

@@ -35,12 +35,14 @@ class Served(msgspec.Struct, frozen=True):
 
     `pods` are the routable ones, or else those of the last resort; `rewrite` is the name under which requests reach the
     engine, where that is not the one that the client writes: of an alias, or of a model named with its namespace.
+    `alias` says that the name is only another one of the model itself; an adapter is not.
     """
 
     model: str
     pods: tuple[Pod, ...]
     config: ModelConfig
     rewrite: str | None = None
+    alias: bool = False
 
 
 class ModelState:

@@ -66,9 +66,12 @@ class Lease:
 
 
 class Pod:
-    """A live pod. The registry keeps the object as long as the uid lives, so that load survives every update."""
+    """A live pod. The registry keeps the object as long as the uid lives, so that load survives every update.
 
-    __slots__ = ("__weakref__", "answer_headers", "host_header", "in_flight", "info", "uid")
+    `in_flight` counts the requests that gateways have on the pod: this one's, and those `elsewhere` as last heard.
+    """
+
+    __slots__ = ("__weakref__", "answer_headers", "elsewhere", "host_header", "in_flight", "info", "uid")
 
     info: PodInfo
     answer_headers: Headers
@@ -77,6 +80,7 @@ class Pod:
     def __init__(self, info: PodInfo) -> None:
         self.uid = info.uid
         self.in_flight = 0
+        self.elsewhere = 0
         self.describe(info)
 
     def __repr__(self) -> str:
@@ -88,6 +92,16 @@ class Pod:
         netloc = info.address.netloc.encode() if info.address else b""
         self.host_header = netloc
         self.answer_headers = ((b"target-pod", reflect(info.name)), (b"target-pod-ip", netloc))
+
+    @property
+    def held(self) -> int:
+        """Requests that this gateway has on the pod."""
+        return self.in_flight - self.elsewhere
+
+    def hear(self, elsewhere: int) -> None:
+        """Take over how many requests other gateways have on the pod."""
+        self.in_flight += elsewhere - self.elsewhere
+        self.elsewhere = elsewhere
 
     @property
     def address(self) -> Address:

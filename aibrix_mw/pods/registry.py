@@ -70,6 +70,14 @@ class PodRegistry:
         served = self._served.get(name)
         return served.pods if served is not None else NOTHING
 
+    def pod(self, uid: str) -> Pod | None:
+        """The live pod with this uid."""
+        return self._pods.get(uid)
+
+    def pods(self) -> Iterable[Pod]:
+        """Every live pod."""
+        return self._pods.values()
+
     def models(self) -> dict[str, tuple[Pod, ...]]:
         """Every known model with all of its pods, routable or not."""
         return {name: tuple(m.members.values()) for name, m in self._models.items() if self._is_remembered(name)}
@@ -186,10 +194,10 @@ class PodRegistry:
             rewrite = adapter.removeprefix(prefix) if prefix else None
             fresh.setdefault(adapter, Served(name, serving, model.config, rewrite))
         for alias in model.definition.aliases if model.definition else ():
-            fresh.setdefault(alias, Served(name, pods, model.config, rewrite=own))
+            fresh.setdefault(alias, Served(name, pods, model.config, rewrite=own, alias=True))
         if not model.members:
             # as the model itself, its adapters are remembered when the last pod has left
-            for adapter in [known for known in model.names if self._served[known].rewrite != name]:
+            for adapter in [known for known in model.names if not self._served[known].alias]:
                 fresh.setdefault(adapter, Served(name, NOTHING, model.config))
         return self._publish(name, model, fresh)
 

@@ -85,3 +85,4 @@ def test_what_the_engine_calls_it():
     registry.put("k", info(1, "ns/m", prefix="ns/", adapters=("ns/sql",)))
     names = {name: served.rewrite for name, served in registry.names().items()}
     assert names == {"ns/m": "m", "gpt": "m", "ns/sql": "sql"}
+    assert [name for name, served in registry.names().items() if served.alias] == ["gpt"]

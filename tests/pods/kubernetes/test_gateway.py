@@ -170,7 +170,7 @@ async def test_f49_an_outage_under_load(cluster, request, figure):
         away = time.monotonic()
         while time.monotonic() - away < seconds:
             await load.more(100)
-        assert app.kubernetes.age() > seconds * 0.9
+        assert app.discovery.kubernetes.age() > seconds * 0.9
         assert len(app.registry.serving("m")) == 3
         await cluster.wire.open()
         back = time.monotonic()
@@ -228,7 +228,7 @@ async def test_what_operators_see(cluster):
             await cluster.set_ready("one", flag)
             await until(partial(_is_serving, app, flag))
         cluster.wire.away()
-        await until(lambda: app.kubernetes.age() > 0)
+        await until(lambda: app.discovery.kubernetes.age() > 0)
         text = (await ask(app.admin, b"", "/metrics", method="GET")).body.decode()
         status = (await ask(app.admin, b"", "/status.json", method="GET")).json()
     assert 'aibrix_gateway_pod_readiness_transitions_total{model="m",to="not_ready"} 2.0' in text
