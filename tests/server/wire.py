@@ -131,10 +131,10 @@ class Transport:
 class Wire:
     """A connection to an application."""
 
-    def __init__(self, app, loop=None, **options):
-        quiet = {"log_config": None, "lifespan": "off", "ws": "none", "http": GatewayProtocol}
+    def __init__(self, app, loop=None, kind=GatewayProtocol, **options):
+        quiet = {"log_config": None, "lifespan": "off", "ws": "none", "http": kind, "access_log": False}
         self.state = ServerState()
-        self.protocol = GatewayProtocol(uvicorn.Config(app, **quiet | options), self.state, {}, loop)
+        self.protocol = kind(uvicorn.Config(app, **quiet | options), self.state, {}, loop)
         self.transport = Transport(self.protocol)
         self.protocol.connection_made(self.transport)
 

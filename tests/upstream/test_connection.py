@@ -8,6 +8,7 @@ import pytest
 
 from aibrix_mw.errors import UpstreamError
 from aibrix_mw.pods.pod import Address
+from aibrix_mw.upstream import http1
 from aibrix_mw.upstream.connection import ClosedUnused, Connection, Exchange
 from aibrix_mw.upstream.http1 import Http1Upstream
 from tests.upstream.asking import CHUNKED, HEAD, OK, ask, fetch, within
@@ -22,7 +23,9 @@ async def head_of(exchange):
 
 @pytest.fixture
 async def pool() -> Mock:
-    return Mock(max_header_bytes=65536, max_headers=100)
+    pool = Mock(max_header_bytes=65536, max_headers=100)
+    pool.keep.return_value = pool.forget.return_value = None  # compiled code insists
+    return pool
 
 
 @pytest.fixture
@@ -133,6 +136,7 @@ async def test_a_writer_that_was_cancelled_is_not_woken(connection: Connection, 
         await writing
 
 
+@pytest.mark.skipif(not str(http1.__file__).endswith(".py"), reason="nothing in compiled code can be replaced")
 async def test_a_connection_that_ends_before_it_is_used(monkeypatch: pytest.MonkeyPatch, run: Engines):
     """It may be lost in the turn of the loop between being made and being handed out."""
     engine = await run(answering(OK))
