@@ -103,9 +103,8 @@ class Gateway:
 
     def _stack(self, outer: list[type[Any] | Middleware], observer: list[Middleware]) -> ASGIApp:
         """The whole request path, outermost first; each layer with the reason for its place."""
-        settings, registry = self.settings, self.registry
+        settings, registry, paths = self.settings, self.registry, self.paths
         routing, limits = settings.routing, settings.limits
-        paths = self.paths
         layers = [
             *outer,
             # every answer carries an id, refusals included

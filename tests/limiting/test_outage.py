@@ -13,15 +13,16 @@ pytestmark = pytest.mark.slow
 
 RATE, TICK = 500, 0.01
 TIMEOUT = 0.05
-NEIGHBOURS = 0.15  # seconds that others on the machine may take the processor for
+SLACK = 0.15  # seconds for what a request itself takes, and for short turns of others on the machine
 
 
 class Load:
-    """So many requests a second, until the end of the block."""
+    """So many requests a second, until the end of the block; `late` is what others on the machine held it up by."""
 
     def __init__(self, gateway):
         self.gateway = gateway
         self.waits, self.statuses = [], []
+        self.late = 0.0
 
     async def one(self):
         began = time.perf_counter()
@@ -34,7 +35,9 @@ class Load:
             while True:
                 for _ in range(int(RATE * TICK)):
                     group.create_task(self.one())
+                began = time.perf_counter()
                 await asyncio.sleep(TICK)
+                self.late = max(self.late, time.perf_counter() - began - TICK)
 
     async def __aenter__(self):
         self.task = asyncio.ensure_future(self.run())
@@ -78,5 +81,5 @@ async def test_under_load(servers, policy, way):
         await until(lambda: len(load.waits) > at + 100)
         assert (await take(limiter, hourly())).counter is limiter.windows
     assert set(load.statuses) == ({200, 503} if policy == "refuse" else {200})
-    assert max(load.waits) < TIMEOUT + NEIGHBOURS
+    assert max(load.waits) < TIMEOUT + load.late + SLACK
     assert limiter.store_errors >= 200
