@@ -129,8 +129,11 @@ class Exchange:
             waiter.set_result(None)
 
 
-class Connection(asyncio.Protocol):
-    """One connection to an engine: idle in its pool, or busy with one exchange."""
+class Connection:
+    """One connection to an engine: idle in its pool, or busy with one exchange.
+
+    An `asyncio.Protocol` in all but name: without a base of plain Python its attributes are fields when compiled.
+    """
 
     def __init__(self, upstream: "Pool", address: Address) -> None:
         self.upstream = upstream
@@ -247,6 +250,9 @@ class Connection(asyncio.Protocol):
             exchange.fail(error)
 
     # --- receiving
+
+    def eof_received(self) -> None:
+        """Leave it to the transport to close: engines do not half-close."""
 
     def data_received(self, data: bytes) -> None:
         """Parse what the engine sends."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict
+from typing import Any, cast
 
 from aibrix_mw.errors import ConnectTimeout, UpstreamError, UpstreamTimeout
 from aibrix_mw.pods.pod import Address
@@ -56,9 +57,8 @@ class Http1Upstream:
         patience = min(timers.connect, timers.until - loop.time())
         try:
             async with asyncio.timeout(patience):
-                _, connection = await loop.create_connection(
-                    lambda: Connection(self, address), address.host, address.port
-                )
+                connection = Connection(self, address)
+                await loop.create_connection(lambda: cast(Any, connection), address.host, address.port)
         except TimeoutError:
             raise ConnectTimeout if patience == timers.connect else UpstreamTimeout(timers.timer) from None
         except (OSError, UnicodeError):  # the latter: no host name
