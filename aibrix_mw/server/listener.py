@@ -1,7 +1,7 @@
 """One port that is listened on."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -28,7 +28,7 @@ class Listener(uvicorn.Server):
                 app,
                 host=host,  # type: ignore[arg-type]  # None: all addresses of both families
                 port=port,
-                http=GatewayProtocol,
+                http="httptools",
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -59,7 +59,7 @@ class Listener(uvicorn.Server):
         self.servers = [server]
 
     def _protocol(self) -> asyncio.Protocol:
-        return GatewayProtocol(config=self.config, server_state=self.server_state, app_state={})
+        return cast(asyncio.Protocol, GatewayProtocol(self.config, self.server_state))
 
     @property
     def port(self) -> int:

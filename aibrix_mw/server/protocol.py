@@ -1,33 +1,61 @@
-"""One connection of a client: uvicorn's protocol, with requests and answers taken over for speed.
+"""One connection of a client: HTTP/1.1 on llhttp, in the place of uvicorn's own protocol.
 
-What is ours: one task and no other object of the event loop for a request, no timer that is set and cancelled with each
-answer, one write for an answer that is there at once, and a callback when the client leaves.
+What it does for speed: one task and no other object of the event loop for a request, no timer that is set and cancelled
+with each answer, one write for an answer that is there at once. And it calls back when the client leaves.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
-from urllib.parse import unquote
 
 import httptools
-from starlette.types import Scope
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.types import ASGIApp, Scope
+from uvicorn import Config
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
+from uvicorn.server import ServerState
 
 from aibrix_mw.client import ON_DISCONNECT
 from aibrix_mw.server.cycle import Cycle
+from aibrix_mw.server.target import TARGETS
 
 _METHODS = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
-_MOST_TARGETS_REMEMBERED = 1024
-_MOST_BYTES_REMEMBERED = 256
+_BAD_REQUEST = (
+    b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 30\r\n"
+    b"connection: close\r\n\r\nInvalid HTTP request received."
+)
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
-class GatewayProtocol(HttpToolsProtocol):
-    """Parses requests and runs the application for one after the other."""
+class GatewayProtocol:
+    """Parses requests and runs the application for one after the other.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        super().__init__(*args, **kwargs)
+    An `asyncio.Protocol` in all but name: without a base of plain Python its attributes are fields when compiled.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any] | None = None,  # uvicorn's protocols are called with it
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        if not config.loaded:
+            config.load()
+        self.app: ASGIApp = config.loaded_app
+        self.timeout_keep_alive = config.timeout_keep_alive
+        self.loop = _loop or asyncio.get_running_loop()
+        self.connections: set[Any] = server_state.connections
+        self.tasks: set[Any] = server_state.tasks
+        self.parser: Any = _parser(self)
+        self.transport = cast(asyncio.Transport, None)
+        self.flow = cast(FlowControl, None)
+        self.scheme = "http"
+        self.client: tuple[str, int] | None = None
+        self.server: tuple[str, int | None] | None = None
+        self.url = b""
+        self.headers: list[tuple[bytes, bytes]] = []
         self._latest: Any = None  # the Cycle whose request is arriving, or was the last to arrive
         self._running: Cycle | None = None
         self._to_start: Cycle | None = None
@@ -39,6 +67,26 @@ class GatewayProtocol(HttpToolsProtocol):
 
     # --- the life of a connection
 
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Begin."""
+        self.connections.add(self)
+        self.transport = transport
+        self.flow = FlowControl(transport)
+        self.client = get_remote_addr(transport)
+        self.server = get_local_addr(transport)
+        self.scheme = "https" if is_ssl(transport) else "http"
+
+    def eof_received(self) -> None:
+        """Leave it to the transport to close."""
+
+    def pause_writing(self) -> None:
+        """Hear from the transport that the client reads too slowly."""
+        self.flow.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Hear from the transport that the client has caught up."""
+        self.flow.resume_writing()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the application."""
         self.connections.discard(self)
@@ -49,7 +97,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._waiting.clear()
         self.flow.resume_writing()
         self.transport.close()
-        self.parser = cast(Any, None)
+        self.parser = None
         self._tell()
 
     def shutdown(self) -> None:
@@ -102,7 +150,8 @@ class GatewayProtocol(HttpToolsProtocol):
             if self._running is not None:
                 self._running.disconnect()
             self._to_start = None
-            self.send_400_response("Invalid HTTP request received.")
+            self.transport.write(_BAD_REQUEST)
+            self.transport.close()
 
     def _stay(self, rest: bytes) -> None:
         """Go on in HTTP/1.1 after a request to upgrade.
@@ -118,8 +167,7 @@ class GatewayProtocol(HttpToolsProtocol):
             self._to_start = self._running = None
         else:
             self._waiting.pop()
-        self.parser = httptools.HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.parser = _parser(self)
         fields = [b"%b: %b\r\n" % header for header in scope["headers"] if header[0] != b"upgrade"]
         start = b"%b %b HTTP/%b\r\n" % (scope["method"].encode(), self.url, scope["http_version"].encode())
         self.data_received(b"%b%b\r\n%b" % (start, b"".join(fields), rest))
@@ -130,6 +178,10 @@ class GatewayProtocol(HttpToolsProtocol):
         self.url = b""
         self.headers = []
 
+    def on_url(self, url: bytes) -> None:
+        """Take the target, or a part of it."""
+        self.url += url
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header."""
         self.headers.append((name.lower(), value))
@@ -139,7 +191,7 @@ class GatewayProtocol(HttpToolsProtocol):
         parser = self.parser
         method = parser.get_method()
         version = parser.get_http_version()
-        path, raw_path, query = _TARGETS[self.url]
+        path, raw_path, query = TARGETS[self.url]
         scope: Scope = {
             "type": "http",
             "asgi": _ASGI,
@@ -211,18 +263,8 @@ class GatewayProtocol(HttpToolsProtocol):
             self.transport.close()
 
 
-class _Targets(dict[bytes, tuple[str, bytes, bytes]]):
-    """Path, raw path and query of request targets; the short ones are remembered."""
-
-    def __missing__(self, url: bytes) -> tuple[str, bytes, bytes]:
-        parsed: Any = httptools.parse_url(url)  # absent parts are None, whatever its types say
-        raw_path: bytes = parsed.path or b"/"
-        parts = (unquote(raw_path.decode("ascii")), raw_path, parsed.query or b"")
-        if len(url) <= _MOST_BYTES_REMEMBERED:
-            if len(self) >= _MOST_TARGETS_REMEMBERED:
-                self.clear()
-            self[url] = parts
-        return parts
-
-
-_TARGETS = _Targets()
+def _parser(protocol: GatewayProtocol) -> httptools.HttpRequestParser:
+    parser = httptools.HttpRequestParser(protocol)
+    # what a client sends after `connection: close` must not cost it the answer
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)
+    return parser

@@ -2,9 +2,8 @@
 
 import pytest
 from starlette.types import Scope
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from aibrix_mw.server import protocol
+from aibrix_mw.server import target as targets
 from tests.server.wire import BAD_REQUEST, BODY, CHUNKED, GET, POST, Wire, echo, settle, start, whole
 
 
@@ -62,11 +61,11 @@ async def test_targets(target, path, raw_path, query):
 
 
 async def test_what_is_remembered_of_targets_is_bounded(monkeypatch):
-    monkeypatch.setattr(protocol, "_MOST_TARGETS_REMEMBERED", 2)
-    protocol._TARGETS.clear()
+    monkeypatch.setattr(targets, "_MOST_TARGETS_REMEMBERED", 2)
+    targets.TARGETS.clear()
     for target in (b"/1", b"/2", b"/3", b"/" + bytes([97]) * 256):
         assert (await scope_of(b"GET %b HTTP/1.1\r\n\r\n" % target))["raw_path"] == target
-    assert list(protocol._TARGETS) == [b"/3"]
+    assert list(targets.TARGETS) == [b"/3"]
 
 
 async def test_a_head_in_pieces():
@@ -194,13 +193,6 @@ async def test_tunnels_are_not_made():
     assert answer.count(b"HTTP/1.1") == 1
     assert wire.closed
     assert len(scopes) < 2
-
-
-def test_the_base_class_is_as_we_know_it():
-    """What we take from uvicorn without its saying so."""
-    overridden = vars(protocol.GatewayProtocol).keys() & vars(HttpToolsProtocol).keys()
-    assert {"connection_lost", "shutdown", "data_received", "on_response_complete"} <= overridden
-    assert {"connection_made", "send_400_response", "on_url"} <= vars(HttpToolsProtocol).keys() - overridden
 
 
 async def test_nothing_is_left_of_a_connection_that_said_nothing():
