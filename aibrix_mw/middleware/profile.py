@@ -48,7 +48,15 @@ class ProfileMiddleware:
         wanted = request.header(b"config-profile")
         if wanted is None or config.authoritative_routing_policy or not self.client_may_choose:
             return config.select()
-        return config.select(wanted.decode("latin-1"), lambda: request.prompt_tokens, request.max_tokens)
+        return config.select(_text(wanted), lambda: request.prompt_tokens, request.max_tokens)
+
+
+def _text(value: bytes) -> str:
+    """A header's text: clients write names as UTF-8, the older ones as Latin-1."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 @lru_cache(maxsize=1024)

@@ -1,7 +1,8 @@
 """One connection of a client: HTTP/1.1 on llhttp, in the place of uvicorn's own protocol.
 
 What it does for speed: one task and no other object of the event loop for a request, no timer that is set and cancelled
-with each answer, one write for an answer that is there at once. And it calls back when the client leaves.
+with each answer, one write for an answer that is there at once. And it calls back when the client leaves. The file is long
+because a connection has many ways to end, and they share its state.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ _BAD_REQUEST = (
     b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 30\r\n"
     b"connection: close\r\n\r\nInvalid HTTP request received."
 )
+_FIRST_REQUEST_SECONDS = 1.0
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
@@ -60,6 +62,7 @@ class GatewayProtocol:
         self._running: Cycle | None = None
         self._to_start: Cycle | None = None
         self._waiting: deque[Cycle] = deque()  # requests that came before the answer to the one before them
+        self._last = False  # no request after the next one
         self._idle_since: float | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._on_disconnect: Callable[[], None] | None = None
@@ -101,11 +104,18 @@ class GatewayProtocol:
         self._tell()
 
     def shutdown(self) -> None:
-        """Close the connection after the last answer that is owed."""
-        if self._latest is None or self._latest.complete:
+        """Close the connection after the last answer that is owed; one just made may still bring its request."""
+        self._last = True
+        if self._latest is None:
+            self.loop.call_later(_FIRST_REQUEST_SECONDS, self._close_unused)
+        elif self._latest.complete:
             self.transport.close()
         else:
             self._latest.keep_alive = False
+
+    def _close_unused(self) -> None:
+        if self._latest is None:
+            self.transport.close()
 
     def on_disconnect(self, callback: Callable[[], None] | None) -> None:
         """Call back once when the client leaves; None: no longer."""
@@ -208,7 +218,8 @@ class GatewayProtocol:
             "extensions": self._extensions,
         }
         self.headers = []  # for trailers, which are nobody's
-        cycle = Cycle(self, scope, keep_alive=version == "1.1" and parser.should_keep_alive())
+        keep_alive = version == "1.1" and not self._last and parser.should_keep_alive()
+        cycle = Cycle(self, scope, keep_alive=keep_alive)
         self._latest = cycle
         if self._running is None:
             self._running = self._to_start = cycle

@@ -2,7 +2,7 @@
 
 A `Connection` hands what arrives to the `Exchange` that waits for it: no task, no queue and, with constant timeouts,
 no timer belongs to a request. Framing is strict: what is not unmistakably one well-formed answer is an error and ends
-the connection.
+the connection. The two call each other for every piece, which is why they share one long file.
 """
 
 import asyncio

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.server.wire import CHUNKED, GET, POST, Held, Wire, echo, get, settle, whole
+from tests.server.wire import CHUNKED, GET, POST, Clock, Held, Wire, echo, get, settle, whole
 
 
 def head(path):
@@ -112,11 +112,24 @@ async def test_the_callback_of_one_request_is_not_taken_back_by_the_one_before()
 
 
 async def test_an_idle_connection_is_closed_at_shutdown():
-    for sent in ((), (GET,), (GET, POST + b"foobar")):
+    for sent in ((GET,), (GET, POST + b"foobar")):
         wire = Wire(echo)
         await wire.send(*sent)
         wire.protocol.shutdown()
         assert wire.closed
+
+
+async def test_a_connection_just_made_may_still_bring_one_request():
+    clock = Clock()
+    used, unused = Wire(echo, clock), Wire(echo, clock)
+    used.protocol.shutdown()
+    unused.protocol.shutdown()
+    assert not used.closed
+    answer = await used.send(POST + b"foobar")
+    assert answer == b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\nconnection: close\r\n\r\nfoobar"
+    assert (used.closed, unused.closed) == (True, False)
+    clock.advance(1)
+    assert unused.closed
 
 
 async def test_an_answer_that_is_owed_is_the_last():
