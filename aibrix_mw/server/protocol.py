@@ -1,8 +1,8 @@
 """One connection of a client: HTTP/1.1 on llhttp, in the place of uvicorn's own protocol.
 
 What it does for speed: one task and no other object of the event loop for a request, no timer that is set and cancelled
-with each answer, one write for an answer that is there at once. And it calls back when the client leaves. The file is long
-because a connection has many ways to end, and they share its state.
+with each answer, one write for an answer that is there at once. And it calls back when the client leaves. The file is
+long because a connection has many ways to end, and they share its state.
 """
 
 import asyncio
