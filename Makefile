@@ -50,17 +50,17 @@ clean:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 
 .venv/demo: .venv/bin/uv pyproject.toml
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[metrics]'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[demo]'
 	touch $@
 
 .venv/dev: .venv/bin/uv pyproject.toml
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[metrics]' --group dev
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[all]' --group dev
 	touch $@
 
 # built from a copy: the compiler writes its results beside the sources, where they would hide later changes
 WHEEL = dir=$$(mktemp -d) && cp -r aibrix_mw pyproject.toml README.md LICENSE $$dir \
 	&& (cd $$dir && $(abspath $(BIN))/uv build --quiet --wheel --out-dir dist .) \
-	&& $(BIN)/uv pip install --quiet --reinstall-package aibrix-mw --python $(1) "$$(echo $$dir/dist/*.whl)[metrics]" --group $(2) \
+	&& $(BIN)/uv pip install --quiet --reinstall-package aibrix-mw --python $(1) "$$(echo $$dir/dist/*.whl)[all]" --group $(2) \
 	&& rm -rf $$dir
 SOURCES := $(shell find aibrix_mw -name '*.py')
 

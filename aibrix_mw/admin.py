@@ -12,6 +12,7 @@ from aibrix_mw import __version__
 from aibrix_mw.endpoints import probe_routes
 from aibrix_mw.errors import Fault
 from aibrix_mw.lifecycle import Lifecycle
+from aibrix_mw.pods.churn import Churn
 from aibrix_mw.pods.pod import Pod
 from aibrix_mw.pods.registry import PodRegistry, Served
 
@@ -42,20 +43,22 @@ def _status(lifecycle: Lifecycle, registry: PodRegistry, faults: list[Fault]) ->
         "version": __version__,
         "ready": lifecycle.not_ready() is None,
         "status": lifecycle.not_ready() or "ready",
-        "models": {model: _model(model, pods, names) for model, pods in sorted(registry.models().items())},
+        "models": {
+            model: _model(model, pods, names, registry.churn) for model, pods in sorted(registry.models().items())
+        },
         "faults": [{"path": fault.path, "reason": fault.reason} for fault in faults],
     }
 
 
-def _model(model: str, pods: tuple[Pod, ...], names: dict[str, Served]) -> dict[str, Any]:
+def _model(model: str, pods: tuple[Pod, ...], names: dict[str, Served], churn: Churn) -> dict[str, Any]:
     return {
         "names": sorted(name for name, served in names.items() if served.model == model),
         "ready_pods": sum(pod.info.excluded is None for pod in pods),
-        "pods": [_pod(pod) for pod in sorted(pods, key=lambda pod: (pod.info.namespace, pod.info.name))],
+        "pods": [_pod(pod, churn) for pod in sorted(pods, key=lambda pod: (pod.info.namespace, pod.info.name))],
     }
 
 
-def _pod(pod: Pod) -> dict[str, Any]:
+def _pod(pod: Pod, churn: Churn) -> dict[str, Any]:
     info = pod.info
     return {
         "name": info.name,
@@ -64,5 +67,6 @@ def _pod(pod: Pod) -> dict[str, Any]:
         "address": info.address.netloc if info.address else None,
         "ready": info.excluded is None,
         "excluded": info.excluded,
+        "flapping": churn.is_flapping(pod.uid),
         "in_flight": pod.in_flight,
     }

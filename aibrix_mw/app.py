@@ -1,8 +1,7 @@
 """The gateway: every part made once, and stacked in order."""
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -10,35 +9,36 @@ from typing import Any
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from aibrix_mw.admin import Exposition, create_admin
+from aibrix_mw.access import Access
+from aibrix_mw.admin import create_admin
+from aibrix_mw.choosing import Strategies, open_catalogue, read_session_key
+from aibrix_mw.counting import Counting
+from aibrix_mw.discovery import Discovery
 from aibrix_mw.endpoints import endpoints
 from aibrix_mw.errors import ConfigurationError, Fault
-from aibrix_mw.filewatch import fingerprint, watch_file
+from aibrix_mw.extras import metrics_layer
 from aibrix_mw.headers import Forwarder
 from aibrix_mw.lifecycle import Lifecycle
+from aibrix_mw.limiting.model import ModelQuotas
+from aibrix_mw.live import LiveSettings
 from aibrix_mw.middleware.gate import GateMiddleware
 from aibrix_mw.middleware.model import ModelMiddleware
 from aibrix_mw.middleware.plan import PlanMiddleware
 from aibrix_mw.middleware.profile import ProfileMiddleware
+from aibrix_mw.middleware.ratelimit import RateLimitMiddleware, quoting
 from aibrix_mw.middleware.request_id import RequestIdMiddleware
 from aibrix_mw.middleware.routing import RoutingMiddleware
 from aibrix_mw.paths import INFERENCE_PATHS
-from aibrix_mw.pods.definitions import define_models
 from aibrix_mw.pods.registry import PodRegistry
-from aibrix_mw.pods.static import PodFile
 from aibrix_mw.proxy import Proxy, not_found
 from aibrix_mw.retry import RetryBudget
-from aibrix_mw.settings import Settings, from_dict, reloaded, restart_needed
-from aibrix_mw.strategies.base import Strategy
-from aibrix_mw.strategies.catalogue import Catalogue, load_class
+from aibrix_mw.settings import Settings, UsersSettings, from_dict
+from aibrix_mw.sharing import Sharing
 from aibrix_mw.upstream.base import Timeouts
 from aibrix_mw.upstream.http1 import Http1Upstream
 from aibrix_mw.upstream.schemes import SchemeUpstream
 
-logger = logging.getLogger("aibrix_mw")
-
 Outer = Sequence[type[Any] | Middleware]
-Strategies = Mapping[str, str | type[Strategy]]
 
 
 def create_app(
@@ -57,11 +57,15 @@ class Gateway:
     """An ASGI application: serve it, or mount it. `admin` is its second application, for operators."""
 
     def __init__(self, settings: Settings, outer: Outer = (), strategies: Strategies | None = None) -> None:
-        self.settings = settings
         self.lifecycle = Lifecycle()
-        self.catalogue = _catalogue(settings, strategies or {})
-        self.registry = PodRegistry(remember=settings.discovery.remember, check=self.catalogue.faults)
-        define_models(self.registry, settings.models)
+        self.catalogue = open_catalogue(settings.routing, strategies or {})
+        self.registry = PodRegistry(
+            remember=settings.discovery.remember,
+            last_resort=settings.routing.use_terminating_as_last_resort,
+            check=self.catalogue.faults,
+        )
+        self.live = LiveSettings(settings, self.registry)
+        self.paths = INFERENCE_PATHS | set(settings.routing.extra_paths)
         self.upstream = SchemeUpstream(
             Http1Upstream(
                 keepalive=settings.upstream.keepalive,
@@ -69,19 +73,38 @@ class Gateway:
                 max_headers=settings.limits.max_headers,
             )
         )
-        file = settings.discovery.static.file
-        self.pod_file = PodFile(file, self.registry) if file is not None else None
-        self.settings_fault: Fault | None = None
-        self._background: list[Callable[[], Awaitable[None]]] = [self.pod_file.watch] if self.pod_file else []
-        observer, exposition = self._metrics()
+        self.discovery = Discovery(settings, self.registry, self.lifecycle)
+        self.access = Access(settings.auth)
+        self.counting = Counting(settings.store, settings.rate_limit, self.lifecycle)
+        self.quotas = ModelQuotas(self.registry)
+        self.sharing = Sharing(settings, self.registry, self.counting)
+        self._background = [
+            *self.discovery.watchers(),
+            *self.access.watchers(),
+            *self.counting.watchers(),
+            *self.sharing.watchers(),
+        ]
+        self._made: dict[Any, Any] = {}
+        observer, exposition = metrics_layer(
+            settings,
+            self.registry,
+            self.catalogue,
+            followed=self.discovery.kubernetes,
+            limiter=self.counting.limiter,
+            quotas=self.quotas,
+        )
         self.stack = self._stack([*outer], observer)
         self.admin = create_admin(self.lifecycle, self.registry, self.faults, exposition)
 
+    @property
+    def settings(self) -> Settings:
+        """What applies now."""
+        return self.live.now
+
     def _stack(self, outer: list[type[Any] | Middleware], observer: list[Middleware]) -> ASGIApp:
         """The whole request path, outermost first; each layer with the reason for its place."""
-        settings, registry = self.settings, self.registry
+        settings, registry, paths = self.settings, self.registry, self.paths
         routing, limits = settings.routing, settings.limits
-        paths = INFERENCE_PATHS | set(routing.extra_paths)
         layers = [
             *outer,
             # every answer carries an id, refusals included
@@ -90,6 +113,8 @@ class Gateway:
             *observer,
             # refusing is cheapest before the body is read
             Middleware(GateMiddleware, lifecycle=self.lifecycle, max_in_flight=limits.max_in_flight),
+            # who asks is known by the head alone
+            *self.access.at_the_door(paths),
             # all that follows is about one model, and the body names it
             Middleware(
                 ModelMiddleware,
@@ -107,6 +132,7 @@ class Gateway:
                 paths=paths,
                 client_may_choose="config-profile" in routing.client_headers,
             ),
+            *self.access.inside(registry, paths),
             # what cannot be routed is refused before it costs anything
             Middleware(
                 PlanMiddleware,
@@ -117,6 +143,10 @@ class Gateway:
                 client_headers=routing.client_headers,
                 expose_target=routing.expose_target,
             ),
+            # outside of the models' limits: those are shared by all users
+            *([Middleware(self.sharing.limit_users, paths=paths)] if self.sharing.limits_users(settings.users) else []),
+            # a request that passes goes to a pod at once, or gives back what it took
+            Middleware(RateLimitMiddleware, quota=quoting(self.quotas), limiter=self.counting.limiter, paths=paths),
             # chooses and holds the pod; directly around the proxy, because it repeats what fails there
             Middleware(
                 RoutingMiddleware,
@@ -129,7 +159,7 @@ class Gateway:
         app: ASGIApp = self._proxy(paths)
         for layer in reversed(layers):
             made = layer if isinstance(layer, Middleware) else Middleware(layer)
-            app = made.cls(app, *made.args, **made.kwargs)
+            app = self._made[made.cls] = made.cls(app, *made.args, **made.kwargs)
         return app
 
     def _proxy(self, paths: frozenset[str]) -> Proxy:
@@ -145,25 +175,16 @@ class Gateway:
             elsewhere=endpoints(self.lifecycle, self.registry, not_found),
         )
 
-    def _metrics(self) -> tuple[list[Middleware], Exposition | None]:
-        """The metrics layer and what the admin port exposes; prometheus_client is imported only when they are on."""
-        if not self.settings.metrics.enabled:
-            return [], None
-        try:
-            from aibrix_mw.middleware.metrics import MetricsMiddleware
-            from aibrix_mw.telemetry.metrics import GatewayMetrics
-        except ImportError as error:
-            reason = "needs prometheus_client: pip install 'aibrix-mw[metrics]', or set it to false"
-            raise ConfigurationError([Fault("metrics.enabled", reason)]) from error
-        metrics = GatewayMetrics(self.registry, per_pod=self.settings.metrics.per_pod, strategies=self.catalogue)
-        return [Middleware(MetricsMiddleware, metrics=metrics)], metrics.exposition
-
     # --- the life of a gateway
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Gateway"]:
         """Discover pods and take requests for the length of the block; for the host application's lifespan."""
-        self._read_files()
+        self.access.load()
+        self.counting.load()
+        read_session_key(self.settings.routing, self.catalogue)
+        await self.discovery.open()
+        await self.counting.start()
         tasks = [asyncio.ensure_future(work()) for work in self._background]
         self.lifecycle.running = True
         try:
@@ -174,17 +195,8 @@ class Gateway:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.upstream.aclose()
-
-    def _read_files(self) -> None:
-        if self.pod_file is not None:
-            self.pod_file.load()
-        key_file = self.settings.routing.session_key_file
-        if key_file is not None:
-            try:
-                key = Path(key_file).read_bytes().strip()
-            except OSError as error:
-                raise ConfigurationError([Fault("routing.session_key_file", f"{key_file}: {error.strerror}")]) from None
-            self.catalogue.preset("session-affinity", {"sessionKey": key[:64]})
+            await self.sharing.aclose()
+            await self.counting.aclose()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or run for as long as the server's lifespan says."""
@@ -208,39 +220,23 @@ class Gateway:
 
     def faults(self) -> list[Fault]:
         """What is wrong with the configuration now."""
-        file_fault = self.pod_file.fault if self.pod_file is not None else None
-        return [*self.registry.faults(), *(fault for fault in (file_fault, self.settings_fault) if fault is not None)]
+        own = [] if self.live.fault is None else [self.live.fault]
+        return [*self.registry.faults(), *self.discovery.faults(), *self.access.faults(), *own]
 
     def follow(self, file: Path, read: Callable[[], Settings]) -> None:
         """Take over `models`, `users` and `log.level` whenever the settings file changes, from `running()` on."""
-        since = fingerprint(file)
-
-        def changed() -> None:
-            try:
-                self.reload(read())
-            except ConfigurationError as error:
-                if self.settings_fault != error.faults[0]:
-                    logger.error("%s: %s; the last good version stays", file, error)
-                self.settings_fault = error.faults[0]
-
-        self._background.append(lambda: watch_file(file, changed, since=since))
+        self._background.append(self.live.watcher(file, lambda: self.reload(read())))
 
     def reload(self, fresh: Settings) -> None:
         """Take over what can change at once; report what needs a restart. ConfigurationError changes nothing."""
-        define_models(self.registry, fresh.models)
-        for path in restart_needed(self.settings, fresh):
-            logger.warning("settings: %s has changed and needs a restart", path)
-        self.settings = reloaded(self.settings, fresh)
-        self.settings_fault = None
-        logger.info("settings: read again")
+        self.live.take_over(fresh)
+        self._take_over_users(fresh.users)
 
-
-def _catalogue(settings: Settings, strategies: Strategies) -> Catalogue:
-    for found in strategies.values():
-        if isinstance(found, str):
-            load_class(found)
-    catalogue = Catalogue(strategies)
-    fault = catalogue.fault("routing.default_strategy", settings.routing.default_strategy)
-    if fault is not None:
-        raise ConfigurationError([fault])
-    return catalogue
+    def _take_over_users(self, users: UsersSettings) -> None:
+        """Limits of users apply from the next request on; the layer comes with the first user that has one."""
+        self.sharing.users.records = users.records
+        self._made[ModelMiddleware].trust_user_header = users.trust_header
+        limit_users = self.sharing.limit_users
+        if limit_users not in self._made and self.sharing.limits_users(users):
+            plan = self._made[PlanMiddleware]
+            plan.app = self._made[limit_users] = limit_users(plan.app, self.paths)

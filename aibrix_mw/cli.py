@@ -1,4 +1,4 @@
-"""The command line: `aibrix-mw serve | engine | demo | validate`."""
+"""The command line: `aibrix-mw serve | engine | demo | validate | keys | users`."""
 
 import logging
 import signal
@@ -13,6 +13,8 @@ import click
 import msgspec
 
 from aibrix_mw import __version__
+from aibrix_mw.commands.keys import keys
+from aibrix_mw.commands.users import users
 from aibrix_mw.errors import ConfigurationError, Fault
 from aibrix_mw.settings import ModelSettings, Settings, load
 
@@ -23,6 +25,10 @@ PATH = click.Path(path_type=Path, dir_okay=False)
 @click.version_option(__version__, prog_name="aibrix-mw")
 def main() -> None:
     """LLM inference gateway for vLLM pods on Kubernetes."""
+
+
+main.add_command(keys)
+main.add_command(users)
 
 
 def _report(error: ConfigurationError) -> NoReturn:
@@ -48,6 +54,11 @@ def _end_on_sigterm() -> None:
 @click.option("--admin-port", type=int, help="Port for operators; default: 8081.")
 @click.option("--pods", type=PATH, help="Pod manifests, YAML or JSON, as `kubectl get pods -o yaml` prints them.")
 @click.option("--pod", "endpoints", multiple=True, metavar="MODEL=URL", help="An engine by its URL; repeatable.")
+@click.option("--kubernetes", is_flag=True, help="Watch pods through the Kubernetes API; in a pod, or by kubeconfig.")
+@click.option("--namespace", "namespaces", multiple=True, help="Namespace to watch; repeatable; default: the own one.")
+@click.option("--kubeconfig", help="Kubeconfig file; default: in-cluster, else $KUBECONFIG or ~/.kube/config.")
+@click.option("--context", help="Context of the kubeconfig; default: its current one.")
+@click.option("--redis-url", help="Redis or Valkey that counts limits for all replicas; default: each for itself.")
 @click.option("--default-strategy", help="Routing strategy where nobody names one; default: least-request.")
 def serve(file: Path | None, pods: Path | None, endpoints: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401
     """Serve the gateway."""
@@ -58,6 +69,11 @@ def serve(file: Path | None, pods: Path | None, endpoints: tuple[str, ...], **op
         "listen.admin_host": options["admin_host"],
         "listen.admin_port": options["admin_port"],
         "discovery.static.file": None if pods is None else str(pods),
+        "discovery.kubernetes.enabled": options["kubernetes"] or None,
+        "discovery.kubernetes.namespaces": list(options["namespaces"]) or None,
+        "discovery.kubernetes.kubeconfig": options["kubeconfig"],
+        "discovery.kubernetes.context": options["context"],
+        "store.url": options["redis_url"],
         "routing.default_strategy": options["default_strategy"],
     }
 
@@ -89,8 +105,10 @@ def _serve(read: Callable[[], Settings], file: Path | None) -> None:
 
     settings = read()
     set_up_logging(settings.log)
-    if not (settings.models or settings.discovery.static.file):
-        raise click.UsageError("nothing to serve: pass --pods FILE or --pod MODEL=URL, or name models in --settings")
+    discovery = settings.discovery
+    if not (settings.models or discovery.static.file or discovery.kubernetes.enabled):
+        ways = "--pods FILE, --pod MODEL=URL or --kubernetes"
+        raise click.UsageError(f"nothing to serve: pass {ways}, or name models in --settings")
 
     def capped(settings: Settings) -> Settings:
         limits = msgspec.structs.replace(settings.limits, max_in_flight=in_flight_cap(settings))

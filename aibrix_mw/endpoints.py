@@ -11,7 +11,7 @@ from aibrix_mw.errors import MethodNotAllowed, UnknownModel
 from aibrix_mw.lifecycle import Lifecycle
 from aibrix_mw.outcome import Outcome
 from aibrix_mw.pods.registry import PodRegistry, Served
-from aibrix_mw.scope import OUTCOME, refuse
+from aibrix_mw.scope import KEY, OUTCOME, refuse
 
 MODELS = "/v1/models"
 _READING = frozenset({"GET", "HEAD"})
@@ -52,14 +52,14 @@ class Probe:
 
 
 class ModelList:
-    """`GET /v1/models` and `GET /v1/models/{name}`, in OpenAI's shape: what has ready pods now."""
+    """`GET /v1/models` and `GET /v1/models/{name}`, in OpenAI's shape: what is ready, and the client's key opens."""
 
     def __init__(self, registry: PodRegistry) -> None:
         self.registry = registry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer for one model or all; an ASGI application."""
-        names = self.registry.names()
+        names = self._names(scope)
         wanted = scope["path_params"].get("name")
         if scope["method"] not in _READING:
             await refuse(MethodNotAllowed("the list of models takes GET", "GET, HEAD"), scope, receive, send)
@@ -70,6 +70,16 @@ class ModelList:
             cards = [_card(name, served) for name, served in sorted(names.items()) if wanted in {None, name}]
             content = {"object": "list", "data": cards} if wanted is None else cards[0]
             await JSONResponse(content)(scope, receive, send)
+
+    def _names(self, scope: Scope) -> dict[str, Served]:
+        names, key = self.registry.names(), KEY.get(scope)
+        if key is None:
+            return names
+        return {
+            name: served
+            for name, served in names.items()
+            if key.opens_model(name, served.model if served.alias else None)
+        }
 
 
 def _card(name: str, served: Served) -> dict[str, Any]:

@@ -8,13 +8,17 @@
     ├── NoReadyPods 503
     ├── RoutingError 400            ├── UnknownStrategy, InvalidExternalFilter; FilterMatchesNone 503
     ├── UnsupportedValue 400
-    ├── Unavailable 503             ├── Draining
+    ├── InvalidKey 401, ModelNotAllowed 403
+    ├── LimitExceeded 429           ├── UserLimitExceeded
+    ├── InflightExceeded 429
+    ├── Unavailable 503             ├── Draining, StoreRefused
     └── UpstreamError 502           ├── UpstreamTimeout 504
 
 A GatewayError never leaves the middleware that raised it, except an UpstreamError before the first byte: that one
 travels to the routing middleware, which may try another pod. The file is long because there are that many refusals.
 """
 
+import math
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -41,6 +45,8 @@ _TYPE_BY_STATUS = {
     503: "overloaded_error",
 }
 _REFLECTED_BYTES = 256
+REFUND = "aibrix_mw.refund"
+"""Key of an `http.response.start` message: True gives back what limits have counted for the request."""
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -83,12 +89,16 @@ def error_body(path: str, status: int, message: str, code: str, param: str | Non
 
 
 class GatewayError(Exception):
-    """An answer of the gateway's own: status, OpenAI error body, headers, and the outcome that is counted."""
+    """An answer of the gateway's own: status, OpenAI error body, headers, and the outcome that is counted.
+
+    `refund` says whether limits get back what they counted: no engine has seen any of the request.
+    """
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
     outcome: ClassVar[str] = "internal_error"
     headers: Headers = ()
+    refund: bool = True
 
     def __init__(self, message: str, *, param: str | None = None) -> None:
         super().__init__(message)
@@ -101,6 +111,8 @@ class GatewayError(Exception):
         length = str(len(body)).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", length), *self.headers]
         start: dict[str, Any] = {"type": "http.response.start", "status": self.status, "headers": headers}
+        if self.refund:
+            start[REFUND] = True
         await send(start)
         await send({"type": "http.response.body", "body": body})
 
@@ -169,6 +181,69 @@ class UnknownModel(GatewayError):
         self.headers = ((b"x-error-no-model-backends", reflect(model)),)
 
 
+class InvalidKey(GatewayError):
+    """The request carries no key of this gateway's."""
+
+    status = 401
+    code = "invalid_api_key"
+    outcome = "unauthorized"
+    headers = ((b"www-authenticate", b"Bearer"),)
+
+    def __init__(self) -> None:
+        super().__init__("Incorrect API key provided")
+
+
+class ModelNotAllowed(GatewayError):
+    """The key is good, and not for this model or profile."""
+
+    status = 403
+    code = "model_not_allowed"
+    outcome = "unauthorized"
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"model {model} is not allowed for this key")
+
+
+class LimitExceeded(GatewayError):
+    """More requests than a limit lets pass; `reset` is the seconds until its window ends."""
+
+    status = 429
+    code = "rate_limit_exceeded"
+    outcome = "limited"
+    header: ClassVar[bytes] = b"x-error-model-rps-exceeded"
+
+    def __init__(self, message: str, reset: float) -> None:
+        super().__init__(message)
+        self.headers = ((self.header, b"true"), (b"retry-after", b"%d" % max(1, math.ceil(reset))))
+
+
+class InflightExceeded(GatewayError):
+    """Every pod that could take the request has as many as its profile allows."""
+
+    status = 429
+    code = "replica_inflight_exceeded"
+    outcome = "inflight_limited"
+    headers = ((b"x-error-replica-inflight-exceeded", b"true"), (b"retry-after", b"1"))
+
+    def __init__(self, model: str, limit: int) -> None:
+        super().__init__(f"model: {model} has exceeded in-flight requests per replica: {limit}")
+
+
+class UserLimitExceeded(GatewayError):
+    """A user has used up a limit of the minute; `kind` is `rpm` or `tpm`, `retry_after` whole seconds."""
+
+    status = 429
+    code = "rate_limit_exceeded"
+    outcome = "user_limited"
+
+    def __init__(self, message: str, kind: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.headers = (
+            (f"x-error-{kind}-exceeded".encode(), b"true"),
+            (b"retry-after", str(retry_after).encode()),
+        )
+
+
 class NoReadyPods(GatewayError):
     """The model is known, and no pod can take a request now."""
 
@@ -231,6 +306,16 @@ class Draining(Unavailable):
         super().__init__("the gateway is shutting down")
 
 
+class StoreRefused(Unavailable):
+    """The store that counts is away, and `rate_limit.on_store_error` is `refuse`."""
+
+    outcome = "store_refused"
+    headers = ((b"x-error-incr-model-rps", b"true"), (b"retry-after", b"1"))
+
+    def __init__(self) -> None:
+        super().__init__("requests cannot be counted now")
+
+
 class UpstreamError(GatewayError):
     """An attempt on a pod failed before the first byte of an answer.
 
@@ -241,6 +326,7 @@ class UpstreamError(GatewayError):
     code = "upstream_error"
     outcome = "upstream_error"
     headers = ((b"x-error-upstream", b"true"),)
+    refund = False
     repeatable: ClassVar[bool] = True
 
     def __init__(self, message: str, reason: str) -> None:

@@ -100,6 +100,7 @@ class Proxy:
                 presence.left = True
             except (RequestTooLarge, InvalidRequest) as error:
                 refusal = error
+                refusal.refund = False  # a part of it is with the engine
         if presence.left:
             OUTCOME.put(scope, CLIENT_LEFT)
         elif refusal is not None:

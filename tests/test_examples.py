@@ -8,6 +8,7 @@ import re
 import runpy
 import signal
 import sys
+import time
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from aibrix_mw.cli import main
 from aibrix_mw.engine.sim import EngineOptions, create_engine
 from aibrix_mw.settings import from_dict
 from tests.serving import listening
+from tests.support import until
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 CHAT = "/v1/chat/completions"
@@ -88,6 +90,18 @@ async def test_middlewares_in_a_fastapi_application(example):
         assert unknown.headers["x-request-id"]
         assert (await http.post(CHAT, content=b"{")).status_code == 400
         assert (await http.get("/hello")).status_code == 200
+
+
+async def test_a_rate_limit_in_a_fastapi_application(example, valkey_url, monkeypatch):
+    monkeypatch.setenv("STORE_URL", valkey_url)
+    names = example("rate_limit_in_fastapi.py")
+    tenant = {"x-tenant": f"tenant-{time.time()}"}  # its minute begins with the test
+    async with listening(names["served"]) as url, httpx.AsyncClient(base_url=url) as http:
+        await until(lambda: time.time() % 60 < 57)
+        answers = [await http.post(CHAT, json=HELLO, headers=tenant) for _ in range(5)]
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
+        assert answers[0].headers["x-ratelimit-remaining-requests"] == str(names["LIMIT"] - 1)
+        assert {(await http.post(CHAT, json=HELLO)).status_code for _ in range(5)} == {200}
 
 
 async def test_own_strategy_fills_one_pod_after_the_other(example, engines):

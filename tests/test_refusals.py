@@ -12,12 +12,13 @@ from tests.support import BODY, Client, Running, settle
 async def refused(row, **options):
     """Ask, and check what holds for every refusal."""
     settings = dict(row.gateway)
-    changes = settings.pop("state", {})
+    changes, prepare = settings.pop("state", {}), settings.pop("prepare", lambda _: None)
     asked = {"body": BODY} | row.ask | options
     asked["headers"] = [*asked.get("headers", ()), (b"x-request-id", b"mine")]
     async with Running(**settings) as running:
         for name, value in changes.items():
             setattr(running.gateway.lifecycle, name, value)
+        prepare(running.gateway)
         reply = await running.ask(**asked)
         if "script" not in settings:
             assert running.upstream.requests == []

@@ -6,10 +6,12 @@ from aibrix_mw.errors import NoReadyPods
 from aibrix_mw.scope import (
     ANSWER_HEADERS,
     OUTCOME,
+    REFUNDED,
     REQUEST,
     InferencePaths,
     Slot,
     answer_headers,
+    give_back_on_refund,
     headers_of,
     refuse,
 )
@@ -64,6 +66,39 @@ async def test_an_answer_without_headers_gets_them_too():
         await send({"type": "http.response.body", "body": b""})
 
     assert (await ask(app)).headers == [(b"a", b"1")]
+
+
+async def test_what_an_answer_gives_back_goes_before_it():
+    done = []
+
+    async def app(scope, receive, send):
+        send = answer_headers(scope, send, ())
+        for name in ("outer", "inner"):
+
+            async def give_back(name=name):
+                done.append((name, [*client.reply.messages]))
+
+            give_back_on_refund(scope, give_back)
+        await send({"type": "http.response.start", "status": 502, "aibrix_mw.refund": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    client = Client(app)
+    assert (await client.ask()).status == 502
+    assert done == [("inner", []), ("outer", [])]
+    assert REFUNDED.get(client.scope)
+
+
+async def test_an_answer_that_gives_nothing_back():
+    async def app(scope, receive, send):
+        give_back_on_refund(scope, pytest.fail)
+        await inner(scope, receive, answer_headers(scope, send, ()))
+
+    async def inner(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200})
+
+    client = Client(app)
+    assert (await client.ask()).status == 200
+    assert REFUNDED.get(client.scope) is None
 
 
 async def test_a_refusal_is_an_answer_and_an_outcome():

@@ -3,6 +3,7 @@
 stage.py     engines, files and addresses
 tour.py      drives the running gateway with an HTTP client and compares what it sees with what it expects
 features.py  one row a feature
+limits.py    the features that refuse for a while
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 from aibrix_mw.app import create_app
 from aibrix_mw.demo.features import FEATURES
-from aibrix_mw.demo.stage import LOOPBACK, MODEL, Stage, open_engines, write_files
+from aibrix_mw.demo.stage import LIMIT, LOOPBACK, MODEL, Stage, open_engines, open_store, write_files
 from aibrix_mw.demo.tour import take_tour
 from aibrix_mw.server import Server, new_loop
 from aibrix_mw.settings import LogSettings, load
@@ -33,8 +34,12 @@ def run_demo(echo: Echo, *, port: int | None = None, admin_port: int | None = No
     ports = _free(port, 8080), _free(admin_port, 8081, taken=port)
     # what the tour breaks is reported as it should be, and not what one wants to read here
     set_up_logging(LogSettings(level="critical" if tour else "info", format="text"))
-    with TemporaryDirectory(prefix="aibrix-mw-demo-") as folder, asyncio.Runner(loop_factory=new_loop) as runner:
-        return runner.run(_run(echo, Path(folder), ports, tour=tour))
+    with (
+        TemporaryDirectory(prefix="aibrix-mw-demo-") as folder,
+        open_store() as store,
+        asyncio.Runner(loop_factory=new_loop) as runner,
+    ):
+        return runner.run(_run(echo, Path(folder), ports, store, tour=tour))
 
 
 def _free(wanted: int | None, usual: int, taken: int | None = None) -> int:
@@ -48,15 +53,15 @@ def _free(wanted: int | None, usual: int, taken: int | None = None) -> int:
         return 0
 
 
-async def _run(echo: Echo, folder: Path, ports: tuple[int, int], *, tour: bool) -> bool:
+async def _run(echo: Echo, folder: Path, ports: tuple[int, int], store: str | None, *, tour: bool) -> bool:
     async with open_engines(_BRISK if tour else _HANDY) as engines:
-        settings, pods = write_files(folder, ports, engines)
+        settings, pods = write_files(folder, ports, engines, store)
         gateway = create_app(load(settings, env={}))
         gateway.follow(settings, lambda: load(settings, env={}))
         touring: list[asyncio.Task[bool]] = []
 
         def ready(server: Server) -> None:
-            stage = Stage(server.client.port, server.admin.port, engines, settings, pods)
+            stage = Stage(server.client.port, server.admin.port, engines, settings, pods, store)
             if not tour:
                 echo(what_to_try(stage))
                 return
@@ -84,6 +89,7 @@ The engines of this demo are simulated: they speak vLLM's API, and their words a
 
   gateway  {stage.url}
   admin    {stage.admin_url}
+  store    {stage.store or "none: pip install 'aibrix-mw[demo]' brings one"}
   engines  {", ".join(f"{name} {url}" for name, url in stage.engine_urls.items())}
 
 Try:
@@ -92,6 +98,7 @@ Try:
   curl -i {chat} -d '{{{body}}}'
   curl -N {chat} -d '{{{body}, "stream": true}}'
   curl -i {chat} -H 'config-profile: batch' -d '{{{body}}}'
+  for i in $(seq {LIMIT + 1}); do curl -si {chat} -H 'config-profile: limited' -d '{{{body}}}' | head -1; done
   curl {stage.admin_url}/status.json
   curl {stage.admin_url}/metrics
 

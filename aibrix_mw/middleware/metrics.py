@@ -6,7 +6,7 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aibrix_mw.outcome import Outcome
-from aibrix_mw.scope import ATTEMPT, OUTCOME, PLAN, PROFILE, REQUEST, TARGET
+from aibrix_mw.scope import ATTEMPT, LIMIT_HIT, OUTCOME, PLAN, PROFILE, REFUNDED, REQUEST, TARGET
 from aibrix_mw.telemetry.metrics import UNKNOWN_MODEL, GatewayMetrics
 
 _CRASHED = Outcome(name="internal_error", status=500)
@@ -44,7 +44,11 @@ class MetricsMiddleware:
         model = request.model if request is not None else UNKNOWN_MODEL
         profile_name = profile.name if profile is not None else ""
         metrics.requests[model, profile_name, str(outcome.status), outcome.name] += 1
-        if outcome.name == "stream_truncated":
+        if REFUNDED.get(scope) and LIMIT_HIT.get(scope) is not None:
+            metrics.refunds[model, profile_name] += 1
+        if outcome.name == "limited":
+            metrics.rejections[model, profile_name] += 1
+        elif outcome.name == "stream_truncated":
             metrics.truncated[model,] += 1
         elif outcome.name == "client_cancelled":
             metrics.cancelled[model,] += 1

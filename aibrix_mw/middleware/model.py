@@ -1,19 +1,26 @@
 """ModelMiddleware: reads the body once and says which model serves the request."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aibrix_mw.client import BodyReader, ClientLeft
-from aibrix_mw.errors import GatewayError, InvalidRequest, RequestTooLarge, UnknownModel, UnsupportedEncoding
+from aibrix_mw.errors import (
+    GatewayError,
+    InvalidRequest,
+    RequestTooLarge,
+    Unavailable,
+    UnknownModel,
+    UnsupportedEncoding,
+)
 from aibrix_mw.multipart import FormModel, boundary_of
 from aibrix_mw.paths import INFERENCE_PATHS, route_path
-from aibrix_mw.pods.registry import PodRegistry, Served
+from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.request import InferenceRequest, RequestFields, parse_fields, replace_value
-from aibrix_mw.scope import CLIENT_LEFT, OUTCOME, REQUEST, InferencePaths, headers_of, refuse
+from aibrix_mw.scope import CLIENT_LEFT, KEY, OUTCOME, REQUEST, InferencePaths, headers_of, refuse
 
 _LONGEST_NUMBER = 18
 
@@ -105,11 +112,12 @@ class ModelMiddleware:
             _check_transfer_fields(fields)
         served = self.registry.find(fields.model)
         if served is None:
+            if not self.registry.complete:
+                raise Unavailable("the pods are not known yet")
             raise UnknownModel(fields.model)
         path = route_path(scope)
         headers = headers_of(scope)
-        body = self._renamed(reader, served, form) if served.rewrite else reader.body
-        user = headers.get(b"user") if self.trust_user_header else None
+        body = self._renamed(reader, served.rewrite, form) if served.rewrite is not None else reader.body
         return InferenceRequest(
             model=served.model,
             requested_model=fields.model,
@@ -118,18 +126,26 @@ class ModelMiddleware:
             length=length + len(body) - len(reader.body) if length is not None else None,
             fields=fields,
             headers=headers,
-            user=user.decode("latin-1") if user else None,
+            user=self._user(scope, headers),
             more=reader.more,
             check=form.feed if form is not None else None,
             received=time.perf_counter(),
             repeatable=not reader.more and len(reader.body) <= self.max_replay_bytes and path in INFERENCE_PATHS,
         )
 
-    def _renamed(self, reader: BodyReader, served: Served, form: FormModel | None) -> bytes:
-        """The body with the alias replaced by the model's name, all other bytes as they came."""
+    def _user(self, scope: Scope, headers: Mapping[bytes, bytes]) -> str | None:
+        """Whom the key belongs to; where no key is asked for, whom the client says."""
+        key = KEY.get(scope)
+        if key is not None:
+            return key.name
+        user = headers.get(b"user") if self.trust_user_header else None
+        return user.decode("latin-1") if user else None
+
+    def _renamed(self, reader: BodyReader, name: str, form: FormModel | None) -> bytes:
+        """The body with the name that the engine knows, all other bytes as they came."""
         if form is not None:
-            return form.renamed(reader.body, served.model)
-        return replace_value(reader.body, "model", msgspec.json.encode(served.model))
+            return form.renamed(reader.body, name)
+        return replace_value(reader.body, "model", msgspec.json.encode(name))
 
 
 def _is_compressed(scope: Scope) -> bool:

@@ -69,7 +69,8 @@ class PlanMiddleware:
         name, source = self._strategy_name(config, profile, headers if obey_client else _NO_HEADERS)
         strategy = self.catalogue.get(name, profile.routing_config, trusted=source != "header")
         selector = self._selector(headers) if obey_client and self.may_filter else None
-        pods = candidates(self.registry, request, selector)
+        limit = max(0, profile.requests_inflight)
+        pods = candidates(self.registry, request, selector, limit)
         if request.path == "/v1/responses" and len(pods) > 1 and request.previous_response_id:
             name, source = _SESSION, "responses"
             strategy = self.catalogue.get(name)
@@ -78,7 +79,8 @@ class PlanMiddleware:
                     "previous_response_id needs x-session-id: the response is kept by one of several pods",
                     param="previous_response_id",
                 )
-        return Plan(strategy, name, source, selector, hide_target=not (self.expose_target and obey_client))
+        hide_target = not (self.expose_target and obey_client)
+        return Plan(strategy, name, source, selector, hide_target, limit)
 
     def _strategy_name(
         self, config: ModelConfig, profile: ConfigProfile, headers: Mapping[bytes, bytes]

@@ -72,6 +72,7 @@ class RoutingMiddleware:
             try:
                 target, attempt = self._pick(request, plan, started, tried, failed)
             except GatewayError as error:
+                error.refund = _none_sent(failed)
                 await refuse(error, scope, receive, send)
                 return
             TARGET.put(scope, target)
@@ -92,6 +93,7 @@ class RoutingMiddleware:
                         failure.discard()
                     else:
                         ATTEMPT.put(scope, msgspec.structs.replace(attempt, failed=failed))
+                        failure.refund = _none_sent(failed)
                         await refuse(failure, scope, receive, send)
         outcome = OUTCOME.get(scope)
         if outcome is not None:
@@ -105,7 +107,7 @@ class RoutingMiddleware:
         tried: Sequence[Pod],
         failed: tuple[FailedAttempt, ...],
     ) -> tuple[Target, Attempt]:
-        pods = candidates(self.registry, request, plan.selector)
+        pods = candidates(self.registry, request, plan.selector, plan.max_in_flight)
         if tried:
             pods = _untried(pods, tried)
         begun = self.clock()
@@ -124,9 +126,14 @@ class RoutingMiddleware:
 
     def _has_another(self, request: InferenceRequest, plan: Plan, tried: Sequence[Pod]) -> bool:
         try:
-            return bool(_untried(candidates(self.registry, request, plan.selector), tried))
+            return bool(_untried(candidates(self.registry, request, plan.selector, plan.max_in_flight), tried))
         except GatewayError:
             return False
+
+
+def _none_sent(failed: Sequence[FailedAttempt]) -> bool:
+    """Whether no byte of the request has reached an engine: what it was counted for has not been used."""
+    return all(attempt.reason == "connect" for attempt in failed)
 
 
 def _untried(pods: Sequence[Pod], tried: Sequence[Pod]) -> Sequence[Pod]:

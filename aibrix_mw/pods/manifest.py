@@ -73,6 +73,7 @@ def _describe(
     who = f"pod {namespace}/{_required(meta.name)}, model {model}"
     port = _serving_port(model, who, labels)
     ip = _checked_ip(status.ip())
+    excluded = _excluded(meta, labels, status, port)
     return PodInfo(
         uid=meta.uid or f"{namespace}/{meta.name}",
         name=meta.name,
@@ -87,7 +88,8 @@ def _describe(
         metric_port=_metric_port(who, labels),
         created=_epoch(meta.creation_timestamp),
         config=annotations.get(CONFIG),
-        excluded=_excluded(meta, labels, status, port),
+        excluded=excluded,
+        last_resort=excluded == "terminating" and status.is_ready() and bool(ip),
     )
 
 

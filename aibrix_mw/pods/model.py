@@ -33,13 +33,16 @@ class ModelDefinition(msgspec.Struct, frozen=True):
 class Served(msgspec.Struct, frozen=True):
     """What a name that a client writes stands for, as of one moment.
 
-    `pods` are the routable ones; `rewrite` is true for an alias, whose requests reach the engine under `model`.
+    `pods` are the routable ones, or else those of the last resort; `rewrite` is the name under which requests reach the
+    engine, where that is not the one that the client writes: of an alias, or of a model named with its namespace.
+    `alias` says that the name is only another one of the model itself; an adapter is not.
     """
 
     model: str
     pods: tuple[Pod, ...]
     config: ModelConfig
-    rewrite: bool = False
+    rewrite: str | None = None
+    alias: bool = False
 
 
 class ModelState:
@@ -60,6 +63,18 @@ class ModelState:
     def routable(self) -> tuple[Pod, ...]:
         """The pods that may take requests."""
         return tuple(pod for pod in self.members.values() if pod.info.excluded is None)
+
+    def usable(self, routable: tuple[Pod, ...], adapter: str | None, *, last_resort: bool) -> tuple[Pod, ...]:
+        """Those of the routable pods that serve an adapter; when there are none, maybe those of the last resort."""
+        pods = routable if adapter is None else tuple(pod for pod in routable if adapter in pod.info.adapters)
+        if pods or not last_resort:
+            return pods
+        leaving = [pod for pod in self.members.values() if pod.info.last_resort]
+        return tuple(pod for pod in leaving if adapter is None or adapter in pod.info.adapters)
+
+    def prefix(self) -> str:
+        """What this model's names have in front of those that the engines know."""
+        return next((pod.info.prefix for pod in self.members.values()), "")
 
     def choose_config(
         self, name: str, routable: tuple[Pod, ...], read: ReadAnnotation

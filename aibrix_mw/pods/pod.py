@@ -26,8 +26,9 @@ class PodInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What discovery knows of a pod; made by the manifest reader, replaced whole at each change.
 
     `created` is the creation time as seconds since the epoch. `excluded` says why the pod takes no requests:
-    `not_ready`, `terminating`, `no_address`, `worker` or `invalid_port`; None when it is routable. `config` is the raw
-    `model.aibrix.ai/config` annotation.
+    `not_ready`, `terminating`, `no_address`, `worker`, `invalid_port` or `other_namespace`; None when it is routable.
+    `last_resort` marks a terminating pod that still serves. `config` is the raw `model.aibrix.ai/config` annotation.
+    `prefix` is what the names of model and adapters carry here in front of what the engine calls them.
     """
 
     uid: str
@@ -43,6 +44,8 @@ class PodInfo(msgspec.Struct, frozen=True, kw_only=True):
     created: float = 0.0
     config: str | None = None
     excluded: str | None = None
+    last_resort: bool = False
+    prefix: str = ""
 
 
 class Lease:
@@ -63,9 +66,12 @@ class Lease:
 
 
 class Pod:
-    """A live pod. The registry keeps the object as long as the uid lives, so that load survives every update."""
+    """A live pod. The registry keeps the object as long as the uid lives, so that load survives every update.
 
-    __slots__ = ("__weakref__", "answer_headers", "host_header", "in_flight", "info", "uid")
+    `in_flight` counts the requests that gateways have on the pod: this one's, and those `elsewhere` as last heard.
+    """
+
+    __slots__ = ("__weakref__", "answer_headers", "elsewhere", "host_header", "in_flight", "info", "uid")
 
     info: PodInfo
     answer_headers: Headers
@@ -74,6 +80,7 @@ class Pod:
     def __init__(self, info: PodInfo) -> None:
         self.uid = info.uid
         self.in_flight = 0
+        self.elsewhere = 0
         self.describe(info)
 
     def __repr__(self) -> str:
@@ -85,6 +92,16 @@ class Pod:
         netloc = info.address.netloc.encode() if info.address else b""
         self.host_header = netloc
         self.answer_headers = ((b"target-pod", reflect(info.name)), (b"target-pod-ip", netloc))
+
+    @property
+    def held(self) -> int:
+        """Requests that this gateway has on the pod."""
+        return self.in_flight - self.elsewhere
+
+    def hear(self, elsewhere: int) -> None:
+        """Take over how many requests other gateways have on the pod."""
+        self.in_flight += elsewhere - self.elsewhere
+        self.elsewhere = elsewhere
 
     @property
     def address(self) -> Address:

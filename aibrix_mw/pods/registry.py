@@ -7,10 +7,12 @@ long as its uid lives, whichever way its description changes.
 import logging
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache, partial
+from weakref import WeakValueDictionary
 
 from aibrix_mw.errors import Fault
+from aibrix_mw.pods.churn import Churn
 from aibrix_mw.pods.model import NOTHING, Check, ModelDefinition, ModelState, Served, read_annotation
 from aibrix_mw.pods.pod import Pod, PodInfo
 
@@ -22,21 +24,34 @@ logger = logging.getLogger("aibrix_mw")
 class PodRegistry:
     """Pods by the names that clients write.
 
-    `remember` is how many seconds a model whose last pod left stays known (answered 503 instead of 404). `check` finds
-    what is wrong with a configuration that can be read and is used: its faults are reported.
+    `remember` is how many seconds a model whose last pod left stays known (answered 503 instead of 404). With
+    `last_resort` a name without routable pods stands for those that terminate and still serve. `check` finds what is
+    wrong with a configuration that can be read and is used: its faults are reported. `on_fault` is told of each new
+    fault of a pod's annotation. Until it is `complete`, a name that is not here may still be served.
     """
 
     def __init__(
-        self, *, remember: float = 600.0, clock: Callable[[], float] = time.monotonic, check: Check = lambda _: ()
+        self,
+        *,
+        remember: float = 600.0,
+        last_resort: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+        check: Check = lambda _: (),
     ) -> None:
         self.remember = remember
+        self.last_resort = last_resort
         self.clock = clock
         self.check = check
+        self.complete = True
+        self.churn = Churn(clock)
+        self.on_fault: Callable[[PodInfo, Fault], object] | None = None
         self._annotation = lru_cache(maxsize=4096)(partial(read_annotation, check))  # pods of a model share theirs
         self.invalid_configs: Counter[str] = Counter()
         self._models: dict[str, ModelState] = {}
         self._served: dict[str, Served] = {}
         self._pods: dict[str, Pod] = {}
+        # a pod that leaves one source just before it comes by another is the same pod, with its requests in flight
+        self._alive: WeakValueDictionary[str, Pod] = WeakValueDictionary()
         self._uids: dict[str, set[str]] = defaultdict(set)
         self._waiting: dict[str, set[str]] = defaultdict(set)
         self._reported: dict[str, set[str]] = defaultdict(set)
@@ -54,6 +69,14 @@ class PodRegistry:
         """The routable pods behind a name; empty when there are none."""
         served = self._served.get(name)
         return served.pods if served is not None else NOTHING
+
+    def pod(self, uid: str) -> Pod | None:
+        """The live pod with this uid."""
+        return self._pods.get(uid)
+
+    def pods(self) -> Iterable[Pod]:
+        """Every live pod."""
+        return self._pods.values()
 
     def models(self) -> dict[str, tuple[Pod, ...]]:
         """Every known model with all of its pods, routable or not."""
@@ -85,20 +108,27 @@ class PodRegistry:
     def replace(self, source: str, infos: Iterable[PodInfo]) -> None:
         """Make these the pods of one source of discovery; those it had before and no longer has are gone."""
         wanted = {info.uid: info for info in infos}
+        self._change(source, self._uids[source] - wanted.keys(), wanted.values())
+
+    def put(self, source: str, *infos: PodInfo) -> None:
+        """Add pods, or describe known ones anew."""
+        self._change(source, (), infos)
+
+    def retain(self, source: str, uids: Collection[str]) -> None:
+        """Forget the pods of a source that are not among these."""
+        self._change(source, self._uids[source].difference(uids), ())
+
+    def remove(self, source: str, *uids: str) -> None:
+        """Forget pods, unless another source has them too; requests in flight on them are left alone."""
+        self._change(source, uids, ())
+
+    def _change(self, source: str, gone: Iterable[str], infos: Iterable[PodInfo]) -> None:
         touched: set[str] = set()
-        for uid in self._uids[source] - wanted.keys():
+        for uid in gone:
             touched |= self._remove(source, uid)
-        for info in wanted.values():
+        for info in infos:
             touched |= self._put(source, info)
         self._refresh_all(touched)
-
-    def put(self, source: str, info: PodInfo) -> None:
-        """Add a pod, or describe a known one anew."""
-        self._refresh_all(self._put(source, info))
-
-    def remove(self, source: str, uid: str) -> None:
-        """Forget a pod, unless another source has it too; requests in flight on it are left alone."""
-        self._refresh_all(self._remove(source, uid))
 
     def _put(self, source: str, info: PodInfo) -> set[str]:
         """Take over one pod; returns the models that it touches."""
@@ -106,16 +136,15 @@ class PodRegistry:
         pod = self._pods.get(info.uid)
         if pod is not None and pod.info == info:
             return set()
-        before = info.model
-        if pod is None:
-            pod = self._pods[info.uid] = Pod(info)
-        else:
-            before = pod.info.model
-            pod.describe(info)
-        if before != info.model:
-            del self._models[before].members[info.uid]
+        before = pod.info if pod is not None else None
+        pod = self._pods[info.uid] = pod or self._alive.get(info.uid) or Pod(info)
+        self._alive[info.uid] = pod
+        pod.describe(info)
+        self.churn.see(before, info)
+        if before is not None and before.model != info.model:
+            del self._models[before.model].members[info.uid]
         self._model(info.model).members[info.uid] = pod
-        return {before, info.model}
+        return {info.model if before is None else before.model, info.model}
 
     def _remove(self, source: str, uid: str) -> set[str]:
         if uid not in self._uids[source]:
@@ -126,6 +155,7 @@ class PodRegistry:
         model = self._pods.pop(uid).info.model
         del self._models[model].members[uid]
         self._reported.pop(uid, None)
+        self.churn.forget(uid)
         return {model}
 
     def _model(self, name: str) -> ModelState:
@@ -153,16 +183,21 @@ class PodRegistry:
         """Compute one model's names anew; returns those that another model may have now."""
         model = self._models[name]
         model.left = None if model.members else (self.clock() if model.left is None else model.left)
-        pods = model.routable()
-        self._choose_config(name, model, pods)
-        fresh = {name: Served(name, pods, model.config)}
+        ready = model.routable()
+        self._choose_config(name, model, ready)
+        pods = model.usable(ready, None, last_resort=self.last_resort)
+        prefix = model.prefix()
+        own = name.removeprefix(prefix)
+        fresh = {name: Served(name, pods, model.config, rewrite=own if prefix else None)}
         for adapter in {adapter for pod in model.members.values() for adapter in pod.info.adapters}:
-            fresh.setdefault(adapter, Served(name, tuple(p for p in pods if adapter in p.info.adapters), model.config))
+            serving = model.usable(ready, adapter, last_resort=self.last_resort)
+            rewrite = adapter.removeprefix(prefix) if prefix else None
+            fresh.setdefault(adapter, Served(name, serving, model.config, rewrite))
         for alias in model.definition.aliases if model.definition else ():
-            fresh.setdefault(alias, Served(name, pods, model.config, rewrite=True))
+            fresh.setdefault(alias, Served(name, pods, model.config, rewrite=own, alias=True))
         if not model.members:
             # as the model itself, its adapters are remembered when the last pod has left
-            for adapter in [known for known in model.names if not self._served[known].rewrite]:
+            for adapter in [known for known in model.names if not self._served[known].alias]:
                 fresh.setdefault(adapter, Served(name, NOTHING, model.config))
         return self._publish(name, model, fresh)
 
@@ -204,8 +239,12 @@ class PodRegistry:
         for key, faults, warnings in model.choose_config(name, routable, self._annotation):
             for warning in warnings:
                 self._report(key, warning)
+            fresh = [fault for fault in faults if self._report(key, fault)]
             # an annotation counts once, however much is wrong in it
-            invalid += any([self._report(key, fault) for fault in faults])  # noqa: C419 each is to be reported
+            invalid += bool(fresh)
+            if self.on_fault is not None and key in self._pods:
+                for fault in fresh:
+                    self.on_fault(self._pods[key].info, fault)
         if invalid:
             self.invalid_configs[name] += invalid
 

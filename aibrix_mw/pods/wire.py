@@ -19,6 +19,7 @@ class Metadata(msgspec.Struct, rename="camel"):
     annotations: dict[str, str] | None = None
     creation_timestamp: datetime | None = None
     deletion_timestamp: str | None = None
+    resource_version: str = ""
 
 
 class Condition(msgspec.Struct):

@@ -19,9 +19,7 @@ RENAMED: dict[str, str] = {}
 
 # Dotted paths whose features are still to come: any value there but the default is a fault.
 NOT_YET: tuple[str, ...] = (
-    "auth",
     "cors",
-    "discovery.kubernetes",
     "ejection",
     "limits.max_buffered_bytes",
     "limits.max_loop_lag",
@@ -30,16 +28,12 @@ NOT_YET: tuple[str, ...] = (
     "listen.header_timeout",
     "log.access",
     "prefix_cache",
-    "rate_limit",
     "routing.pd_fallback",
     "routing.slow_start",
-    "routing.use_terminating_as_last_resort",
     "scrape",
-    "store",
     "stream.keepalive",
     "tracing",
     "upstream.prefill_timeout",
-    "users.records",
 )
 
 # Dotted paths that apply at once when the file changes; all else needs a restart.
@@ -87,6 +81,16 @@ RULES = (
         ("store.password_file", "store.url"),
         lambda s: s.store.password_file is not None and has_password(s.store.url),
         "gives a password, and so does store.url",
+    ),
+    Rule(
+        ("store.username", "store.url"),
+        lambda s: s.store.username is not None and "@" in (s.store.url or ""),
+        "names a user, and so does store.url",
+    ),
+    Rule(
+        ("store.password_file", "store.url"),
+        lambda s: s.store.password_file is not None and "@" in (s.store.url or "") and not has_password(s.store.url),
+        "goes with store.username, not with a user in store.url",
     ),
     Rule(
         ("store.ca_file", "store.url"),

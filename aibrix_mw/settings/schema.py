@@ -72,7 +72,9 @@ class KubernetesSettings(Section, frozen=True):
             "cluster: their pods are pooled; namespace: models are named namespace/model."
         ),
     ] = "strict"
-    emit_events: Annotated[bool, Meta(description="Write Kubernetes Events about pods that are left out.")] = False
+    emit_events: Annotated[
+        bool, Meta(description="Write Kubernetes Events on pods with an invalid annotation or port.")
+    ] = False
 
 
 class DiscoverySettings(Section, frozen=True):

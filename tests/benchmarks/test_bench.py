@@ -14,7 +14,7 @@ from .envoy import bootstrap
 from .load import Phase, Result
 from .measure import Cpu, Stat, descendants, parse_rss, parse_stat, percentile, tree_cpu, tree_rss_bytes
 from .scanner import AnswerError
-from .scenarios import SCENARIOS, verdict
+from .scenarios import SCENARIOS, limit_verdicts, verdict
 from .systems import OURS, SYSTEMS, Place
 from .table import aligned, ratio, row, table
 
@@ -128,6 +128,18 @@ def test_a_maximum_is_broken_when_ours_did_not_run() -> None:
     assert seen is not None
     assert not seen.held
     assert verdict(SCENARIOS[0], {}) is None
+
+
+@pytest.mark.parametrize(("limited", "stored", "held"), [(108, 162, [True, True]), (109, 164, [False, False])])
+def test_what_limits_may_cost(limited: float, stored: float, held: list[bool]) -> None:
+    cpu = {"envoy": 49, "ours": 100, "ours+limit": limited, "ours+limit+store": stored}
+    rows = {name: row(name, [result(value)]) for name, value in cpu.items()}
+    by_name = {scenario.name: scenario for scenario in SCENARIOS}
+    seen = list(limit_verdicts(by_name["json-64"], rows))
+    assert [found.held for found in seen] == held
+    assert "at most 8.0" in seen[0].text
+    assert list(limit_verdicts(by_name["json-64"], {})) == []
+    assert list(limit_verdicts(by_name["json-16"], rows)) == []
 
 
 # choices and start commands

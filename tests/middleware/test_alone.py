@@ -6,7 +6,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 
+from aibrix_mw.keys import KeyRing
 from aibrix_mw.lifecycle import Lifecycle
+from aibrix_mw.middleware.auth import AllowanceMiddleware, AuthMiddleware
 from aibrix_mw.middleware.gate import GateMiddleware
 from aibrix_mw.middleware.metrics import MetricsMiddleware
 from aibrix_mw.middleware.model import ModelMiddleware
@@ -14,8 +16,10 @@ from aibrix_mw.middleware.plan import PlanMiddleware
 from aibrix_mw.middleware.profile import ProfileMiddleware
 from aibrix_mw.middleware.request_id import RequestIdMiddleware
 from aibrix_mw.middleware.routing import RoutingMiddleware
+from aibrix_mw.middleware.userlimit import UserLimitMiddleware
 from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.scope import PROFILE, REQUEST, TARGET
+from aibrix_mw.shared.users import Users
 from aibrix_mw.telemetry.metrics import GatewayMetrics
 from tests.support import BODY, CHAT, ask, ask_for, info, registry_of
 
@@ -24,6 +28,7 @@ INFERENCE = {
     "model": (ModelMiddleware, {"registry": REGISTRY}),
     "profile": (ProfileMiddleware, {"registry": REGISTRY}),
     "plan": (PlanMiddleware, {"registry": REGISTRY}),
+    "userlimit": (UserLimitMiddleware, {"users": Users({})}),
     "routing": (RoutingMiddleware, {"registry": REGISTRY}),
 }
 
@@ -37,6 +42,8 @@ def running():
 EVERY = INFERENCE | {
     "request_id": (RequestIdMiddleware, {}),
     "metrics": (MetricsMiddleware, {"metrics": GatewayMetrics(PodRegistry())}),
+    "auth": (AuthMiddleware, {"keys": KeyRing()}),
+    "allowance": (AllowanceMiddleware, {"registry": REGISTRY}),
     "gate": (GateMiddleware, {"lifecycle": running()}),
 }
 
@@ -83,7 +90,7 @@ async def inner(scope, receive, send):
 
 @pytest.mark.parametrize(
     ("name", "missing"),
-    [("profile", "ModelMiddleware"), ("plan", "ModelMiddleware"), ("routing", "ModelMiddleware")],
+    [(name, "ModelMiddleware") for name in ("profile", "plan", "userlimit", "routing")],
 )
 async def test_without_the_model_middleware(name, missing):
     kind, options = INFERENCE[name]

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 HEAVY = {
+    "aiohttp",
     "click",
     "fastapi",
     "httpx",
@@ -16,17 +17,22 @@ HEAVY = {
     "opentelemetry",
     "prometheus_client",
     "redis",
+    "valkey",
     "uvicorn",
     "uvloop",
 }
 NEEDS = {
+    "aibrix_mw.middleware.auth": set(),
     "aibrix_mw.middleware.gate": set(),
     "aibrix_mw.middleware.metrics": {"prometheus_client"},
     "aibrix_mw.middleware.model": set(),
     "aibrix_mw.middleware.plan": set(),
     "aibrix_mw.middleware.profile": set(),
+    "aibrix_mw.middleware.ratelimit": set(),
     "aibrix_mw.middleware.request_id": set(),
     "aibrix_mw.middleware.routing": set(),
+    "aibrix_mw.pods.kubernetes.namespaces": set(),
+    "aibrix_mw.middleware.userlimit": set(),
     "aibrix_mw.pods.static": set(),
     "aibrix_mw.proxy": set(),
     "aibrix_mw.strategies.catalogue": set(),

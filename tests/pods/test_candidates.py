@@ -2,7 +2,7 @@
 
 import pytest
 
-from aibrix_mw.errors import FilterMatchesNone, NoReadyPods
+from aibrix_mw.errors import FilterMatchesNone, InflightExceeded, NoReadyPods
 from aibrix_mw.pods.candidates import candidates
 from aibrix_mw.pods.selector import Selector
 from tests.support import ask_for, info, registry_of
@@ -26,3 +26,12 @@ def test_those_that_a_filter_leaves():
 def test_none():
     with pytest.raises(NoReadyPods, match="no ready pods for model m"):
         names(registry_of(info(1, excluded="terminating")), Selector("a=b"))
+
+
+def test_those_that_are_not_full():
+    registry = registry_of(info(1), info(2))
+    first, second = registry.serving("m")
+    with first.lease():
+        assert list(candidates(registry, ask_for(), None, 1)) == [second]
+        with second.lease(), pytest.raises(InflightExceeded, match="in-flight requests per replica: 1"):
+            candidates(registry, ask_for(), None, 1)

@@ -24,7 +24,7 @@ def test_endpoints_aliases_and_config():
     registry = define(PodRegistry(), llama=model)
     assert addresses(registry, "llama") == addresses(registry, "gpt-4o") == ["10.0.0.7:9000"]
     found = registry.find("gpt-4o")
-    assert (found.model, found.rewrite) == ("llama", True)
+    assert (found.model, found.rewrite) == ("llama", "llama")
     assert found.config.profiles["default"].routing_strategy == "random"
     assert found.pods[0].info.engine == "sglang"
 

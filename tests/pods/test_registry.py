@@ -103,7 +103,7 @@ def test_adapters_are_served_by_the_pods_that_list_them():
     registry.replace("k", [info("1", adapters=("sql", "m")), info("2"), info("3", adapters=("sql",), excluded="x")])
     assert uids(registry, "sql") == ["1"]
     served = known(registry, "sql")
-    assert (served.model, served.rewrite) == ("m", False)
+    assert (served.model, served.rewrite) == ("m", None)
     assert set(registry.names()) == {"m", "sql"}
     registry.put("k", info("1"))
     assert known(registry, "sql").pods == ()
@@ -116,7 +116,7 @@ def test_an_alias_is_rewritten():
     registry.define({"m": ModelDefinition(aliases=("gpt-4o",))})
     registry.put("k", info("1"))
     served = known(registry, "gpt-4o")
-    assert (served.model, served.rewrite, len(served.pods)) == ("m", True, 1)
+    assert (served.model, served.rewrite, len(served.pods)) == ("m", "m", 1)
     registry.define({"m": ModelDefinition(aliases=("gpt-5",))})
     assert registry.find("gpt-4o") is None
     assert uids(registry, "gpt-5") == ["1"]

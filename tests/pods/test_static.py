@@ -104,7 +104,7 @@ def test_static_pods_as_documented():
     assert registry.serving("gpt-4o") == (pod,)
     served = registry.find("gpt-4o")
     assert served is not None
-    assert served.rewrite
+    assert served.rewrite == served.model
     assert registry.find("other") is None
 
 

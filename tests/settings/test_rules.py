@@ -41,6 +41,8 @@ def test_tables_name_keys_that_exist():
         ),
         ("discovery: {static: {file: f}, kubernetes: {enabled: true}}", "discovery.static.file"),
         ("store: {url: 'redis://h', ca_file: c}", "store.ca_file"),
+        ("store: {url: 'redis://u@h', username: v}", "store.username"),
+        ("store: {url: 'redis://u@h', password_file: p}", "store.password_file"),
         ("ejection: {base: 400}", "ejection.base"),
         ("ejection: {cap: 10}", "ejection.base"),
         ("limits: {max_replay_bytes: 1000, max_body_bytes: 100}", "limits.max_replay_bytes"),

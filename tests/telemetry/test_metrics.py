@@ -19,6 +19,8 @@ FAMILIES = {
     "aibrix_gateway_strategy_fallback": ("counter", {"model", "strategy", "reason"}),
     "aibrix_gateway_streams_truncated": ("counter", {"model"}),
     "aibrix_gateway_client_cancelled": ("counter", {"model"}),
+    "aibrix_gateway_rps_rejections": ("counter", {"model", "profile"}),
+    "aibrix_gateway_rps_refunds": ("counter", {"model", "profile"}),
     "aibrix_gateway_in_flight_requests": ("gauge", {"model"}),
     "aibrix_gateway_ready_pods": ("gauge", {"model"}),
     "aibrix_gateway_excluded_pods": ("gauge", {"model", "reason"}),
@@ -45,6 +47,8 @@ def filled(**options):
     metrics.fallbacks["m", "list", "no_data"] += 1
     metrics.truncated["m",] += 1
     metrics.cancelled["m",] += 1
+    metrics.rejections["m", "default"] += 1
+    metrics.refunds["m", "default"] += 1
     return metrics
 
 

@@ -23,7 +23,7 @@ def connections(upstream: Upstream) -> int:
     if isinstance(upstream, Http1Upstream):
         return len(upstream._connections)
     assert isinstance(upstream, HttpxUpstream)
-    return len(upstream._via._pool.connections)  # type: ignore[union-attr]
+    return len(upstream._via._pool.connections)
 
 
 async def cancelled(task: "asyncio.Task[Any]") -> None:

@@ -1,0 +1,56 @@
+"""Parts that need an extra of the package: imported only when they are on, missed with a word on what to install."""
+
+from typing import TYPE_CHECKING
+
+from starlette.middleware import Middleware
+
+from aibrix_mw.admin import Exposition
+from aibrix_mw.errors import ConfigurationError, Fault
+from aibrix_mw.limiting.limiter import Limiter, SharedLimiter
+from aibrix_mw.limiting.model import ModelQuotas
+from aibrix_mw.pods.registry import PodRegistry
+from aibrix_mw.settings import Settings
+from aibrix_mw.strategies.catalogue import Catalogue
+
+if TYPE_CHECKING:
+    from aibrix_mw.pods.kubernetes.discovery import KubernetesPods
+
+
+def kubernetes_pods(settings: Settings, registry: PodRegistry) -> "KubernetesPods | None":
+    """Discovery by the API server; None when it is off."""
+    if not settings.discovery.kubernetes.enabled:
+        return None
+    try:
+        from aibrix_mw.pods.kubernetes.discovery import KubernetesPods
+    except ImportError as error:
+        reason = "needs the kubernetes package: pip install 'aibrix-mw[kubernetes]'"
+        raise ConfigurationError([Fault("discovery.kubernetes.enabled", reason)]) from error
+    return KubernetesPods(settings.discovery.kubernetes, registry)
+
+
+def metrics_layer(
+    settings: Settings,
+    registry: PodRegistry,
+    catalogue: Catalogue,
+    *,
+    followed: "KubernetesPods | None",
+    limiter: Limiter | SharedLimiter,
+    quotas: ModelQuotas,
+) -> tuple[list[Middleware], Exposition | None]:
+    """The metrics layer and what the admin port exposes; nothing when they are off."""
+    if not settings.metrics.enabled:
+        return [], None
+    try:
+        from aibrix_mw.middleware.metrics import MetricsMiddleware
+        from aibrix_mw.telemetry.discovery import DiscoveryMetrics
+        from aibrix_mw.telemetry.limits import LimitMetrics
+        from aibrix_mw.telemetry.metrics import GatewayMetrics
+    except ImportError as error:
+        reason = "needs prometheus_client: pip install 'aibrix-mw[metrics]', or set it to false"
+        raise ConfigurationError([Fault("metrics.enabled", reason)]) from error
+    metrics = GatewayMetrics(registry, per_pod=settings.metrics.per_pod, strategies=catalogue)
+    metrics.registry.register(DiscoveryMetrics(registry, followed))
+    limits = LimitMetrics(limiter, quotas.limits)
+    metrics.registry.register(limits)
+    limiter.on_trip = limits.trips[()].observe
+    return [Middleware(MetricsMiddleware, metrics=metrics)], metrics.exposition

@@ -1,0 +1,43 @@
+"""Limiters over every store, each as empty as it is in a fresh deployment."""
+
+import shutil
+
+import pytest
+
+from aibrix_mw.limiting.store import open_limiter
+from tests.conftest import free_port
+from tests.limiting.redis_server import running
+
+STORES = ["memory", "redis", "valkey", "redis-server"]
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory):
+    """The URL of a Redis proper that tests empty before they use it."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("Redis proper: the system package redis-server is not installed")
+    port = free_port()
+    with running(tmp_path_factory.mktemp("redis"), port, 'save ""'):
+        yield f"redis://127.0.0.1:{port}"
+
+
+def store_of(request):
+    """The URL of the store that a parameter names; None: in process."""
+    if request.param == "memory":
+        return None
+    if request.param == "redis-server":
+        return request.getfixturevalue("redis_url")
+    return request.getfixturevalue("valkey_url").replace("redis", request.param)
+
+
+@pytest.fixture(params=STORES)
+async def limiter(request):
+    """A limiter, started and closed; in process, and over each kind of store and client."""
+    store = store_of(request)
+    # a neighbour that takes the processor for a while must not look like a store that is away
+    made = open_limiter(store, timeout=5.0) if store is not None else open_limiter()
+    await made.start()
+    if store is not None:
+        await made.windows.client.flushall()
+    yield made
+    await made.aclose()
