@@ -79,6 +79,7 @@ class InferenceRequest:
     """
 
     __slots__ = (
+        "__weakref__",
         "_prompt",
         "body",
         "fields",
@@ -139,7 +140,11 @@ class InferenceRequest:
     @property
     def prompt_tokens(self) -> int:
         """Estimated prompt tokens: a token per four bytes of the prompt, rounded up."""
-        return -(-len(self.prompt) // 4)
+        if self._prompt is not None:
+            return -(-len(self._prompt) // 4)
+        fields = self.fields  # every request is weighed, most prompts are never looked at: no copy is made
+        size = _size(fields.messages) or _size(fields.prompt) or _size(fields.input)
+        return -(-(_size(fields.tools) + size) // 4)
 
     @property
     def previous_response_id(self) -> bytes:
@@ -161,6 +166,12 @@ def _given(raw: msgspec.Raw) -> bytes:
     """The raw value; a null is as good as an absent field."""
     text = bytes(raw)
     return b"" if text == b"null" else text
+
+
+def _size(raw: msgspec.Raw) -> int:
+    """Bytes of the raw value, without copying it."""
+    view = memoryview(raw)
+    return 0 if view == b"null" else view.nbytes
 
 
 def top_level_values(body: bytes | bytearray) -> Iterator[tuple[str, int, int]]:

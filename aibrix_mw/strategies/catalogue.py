@@ -1,22 +1,26 @@
 """From what a client, a profile or the settings write to a strategy that can pick."""
 
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from aibrix_mw.errors import ConfigurationError, Fault, UnknownStrategy
+from aibrix_mw.pods.pod import Pod
 from aibrix_mw.strategies import TABLE
 from aibrix_mw.strategies.base import Scorer, Strategy
 from aibrix_mw.strategies.weighted import Item, WeightedList, parse_weights
 
 _IMPORT_STRING = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", re.ASCII)
-_LISTS_KEPT = 256
+_KEPT = 256
 
 Options = Mapping[str, Any]
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 def load_class(path: str) -> type[Strategy]:
@@ -34,8 +38,9 @@ def load_class(path: str) -> type[Strategy]:
 class Catalogue:
     """Builds strategies and keeps them, since they learn.
 
-    `extra` adds names to the table. The number of kept lists is bounded, because clients write them; their members are
-    shared with the single strategies.
+    A strategy gets only the options that it declares, so that profiles which differ in nothing else share one. `extra`
+    adds names to the table. How many are kept is bounded, because clients write lists and annotations change; members
+    of lists are shared with the single strategies.
     """
 
     def __init__(
@@ -43,12 +48,16 @@ class Catalogue:
         extra: Mapping[str, str | type[Strategy]] | None = None,
         *,
         rng: Random | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._table: dict[str, str | type[Strategy]] = {**TABLE, **(extra or {})}
         self._presets: dict[str, Options] = {}
         self._rng = rng or Random()
+        self._clock = clock
         self._singles: dict[tuple[str, bytes], Strategy] = {}
         self._lists: dict[tuple[str, bytes], Strategy] = {}
+        # by the identity of the options, which saves their encoding on the hot path
+        self._recent: dict[tuple[str, bool, int], tuple[Options | None, Strategy]] = {}
 
     def __contains__(self, name: object) -> bool:
         return name in self._table
@@ -56,8 +65,13 @@ class Catalogue:
     def preset(self, name: str, options: Options) -> None:
         """Give a strategy options of the gateway's own; the profiles' come on top. What is built is built anew."""
         self._presets[name] = options
-        self._singles.clear()
-        self._lists.clear()
+        for built in (self._singles, self._lists, self._recent):
+            built.clear()
+
+    def forget(self, pod: Pod) -> None:
+        """Tell every strategy that a pod has left for good."""
+        for strategy in self._singles.values():
+            strategy.forget(pod)
 
     def names(self) -> list[str]:
         """Names that a client may use."""
@@ -68,33 +82,38 @@ class Catalogue:
 
         UnknownStrategy when it is none of these.
         """
+        key = (spec, trusted, id(options))
+        recent = self._recent.get(key)
+        if recent is not None and recent[0] is options:
+            return recent[1]
         if spec in self._table or (trusted and _IMPORT_STRING.fullmatch(spec)):
-            return self._single(spec, options)
-        return self._list(spec, options)
+            strategy = self._single(spec, options)
+        else:
+            strategy = self._list(spec, options)
+        return _keep(self._recent, key, (options, strategy))[1]
 
-    def _single(self, name: str, options: Options | None) -> Strategy:
-        key = (name, _canonical(options))
-        strategy = self._singles.get(key)
-        if strategy is None:
-            strategy = self._singles[key] = self._build(name, options)
-        return strategy
-
-    def _build(self, name: str, options: Options | None) -> Strategy:
+    def strategy_class(self, name: str) -> type[Strategy]:
+        """The class behind a name of the table or an import string; UnknownStrategy when there is none."""
         found = self._table.get(name, name)  # an import string stands for itself
         try:
-            build = load_class(found) if isinstance(found, str) else found
+            return load_class(found) if isinstance(found, str) else found
         except ConfigurationError as error:
             raise UnknownStrategy(name, error.faults[0].reason) from error
-        return build(self._rng, {**self._presets.get(name, {}), **(options or {})})
+
+    def _single(self, name: str, options: Options | None) -> Strategy:
+        build = self.strategy_class(name)
+        declared = {key: value for key, value in (options or {}).items() if key in build.option_types}
+        key = (name, _canonical(declared))
+        strategy = self._singles.get(key)
+        if strategy is None:
+            strategy = build(self._rng, {**self._presets.get(name, {}), **declared}, self._clock)
+            _keep(self._singles, key, strategy)
+        return strategy
 
     def _list(self, spec: str, options: Options | None) -> Strategy:
         key = (spec, _canonical(options))
-        if key not in self._lists:
-            strategy = self._build_list(spec, options)
-            if len(self._lists) >= _LISTS_KEPT:
-                del self._lists[next(iter(self._lists))]
-            self._lists[key] = strategy
-        return self._lists[key]
+        strategy = self._lists.get(key)
+        return strategy if strategy is not None else _keep(self._lists, key, self._build_list(spec, options))
 
     def _build_list(self, spec: str, options: Options | None) -> Strategy:
         try:
@@ -109,6 +128,14 @@ class Catalogue:
                 raise UnknownStrategy(spec, f"{name} {reason}")
             items.append(Item(member, weight))
         return WeightedList([item for item in items if item.weight], self._rng)
+
+
+def _keep(built: dict[K, V], key: K, value: V) -> V:
+    """Put the value; the oldest one has to go when there are too many."""
+    if len(built) >= _KEPT:
+        del built[next(iter(built))]
+    built[key] = value
+    return value
 
 
 def _canonical(options: Options | None) -> bytes:

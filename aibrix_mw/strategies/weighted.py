@@ -76,7 +76,11 @@ class WeightedList(Strategy):
         best = max(totals) - _TIE
         pod = any_of([pod for pod, total in zip(pods, totals, strict=True) if total >= best], self.rng)
         targets = [item.scorer.chosen(request, pod) for item in self.items]
-        return Target(pod, headers=tuple(header for target in targets for header in target.headers))
+        return Target(
+            pod,
+            headers=tuple(header for target in targets for header in target.headers),
+            match=next((target.match for target in targets if target.match is not None), None),
+        )
 
     def observe(self, request: InferenceRequest, target: Target, outcome: Outcome, /) -> None:
         """Pass on how the request ended."""

@@ -1,13 +1,14 @@
 """From a name to a strategy."""
 
 from random import Random
+from typing import ClassVar
 
 import pytest
 
 from aibrix_mw.errors import ConfigurationError, UnknownStrategy
 from aibrix_mw.strategies import TABLE
 from aibrix_mw.strategies.base import Strategy
-from aibrix_mw.strategies.catalogue import _LISTS_KEPT, Catalogue, load_class
+from aibrix_mw.strategies.catalogue import _KEPT, Catalogue, load_class
 from aibrix_mw.strategies.least_request import LeastRequest
 from aibrix_mw.strategies.weighted import WeightedList
 from tests.support import ask_for, make_pods
@@ -30,22 +31,38 @@ def test_a_strategy_is_built_once(name):
     assert name in catalogue.names()
 
 
+class Deep(Mine):
+    """Reads one option."""
+
+    option_types: ClassVar = {"depth": int, "width": int}
+
+
 def test_options_make_another_instance():
-    catalogue = Catalogue()
-    first = catalogue.get("least-request", {"a": 1, "b": 2})
-    assert first is catalogue.get("least-request", {"b": 2, "a": 1})
-    assert first is not catalogue.get("least-request", {"a": 1})
-    assert first.options == {"a": 1, "b": 2}
+    catalogue = Catalogue({"deep": Deep})
+    first = catalogue.get("deep", {"depth": 1, "width": 2})
+    assert first is catalogue.get("deep", {"width": 2, "depth": 1})
+    assert first is not catalogue.get("deep", {"depth": 1})
+    assert first.options == {"depth": 1, "width": 2}
+
+
+def test_a_strategy_gets_the_options_that_it_declares():
+    catalogue = Catalogue({"deep": Deep})
+    first = catalogue.get("deep", {"depth": 1, "promptTokensGte": 5})
+    assert first.options == {"depth": 1}
+    assert first is catalogue.get("deep", {"depth": 1, "maxTokensLt": 7})
+    assert catalogue.get("least-request") is catalogue.get("least-request", {"depth": 1})
 
 
 def test_presets_lie_under_the_options():
-    catalogue = Catalogue()
+    catalogue = Catalogue({"deep": Deep})
     before, list_before = catalogue.get("session-affinity"), catalogue.get("session-affinity:2")
-    catalogue.preset("session-affinity", {"sessionKey": b"k", "x": 1})
-    fresh = catalogue.get("session-affinity", {"x": 2})
+    catalogue.preset("session-affinity", {"sessionKey": b"k"})
+    catalogue.preset("deep", {"depth": 1, "width": 1})
+    fresh = catalogue.get("session-affinity", {"sessionKey": b"of a profile"})
     assert fresh is not before
     assert catalogue.get("session-affinity:2") is not list_before
-    assert fresh.options == {"sessionKey": b"k", "x": 2}
+    assert fresh.options == {"sessionKey": b"k"}
+    assert catalogue.get("deep", {"width": 2}).options == {"depth": 1, "width": 2}
 
 
 def test_an_import_string_needs_trust():
@@ -93,11 +110,11 @@ def test_a_list_of_one_chooses_like_its_item():
 def test_the_number_of_kept_lists_is_bounded():
     catalogue = Catalogue()
     first = catalogue.get("least-request:1")
-    for weight in range(2, _LISTS_KEPT + 1):
+    for weight in range(2, _KEPT + 1):
         catalogue.get(f"least-request:{weight}")
     assert catalogue.get("least-request:1") is first
     catalogue.get("least-request:1000")
-    assert len(catalogue._lists) == _LISTS_KEPT == 256
+    assert len(catalogue._lists) == len(catalogue._recent) == _KEPT == 256
     assert catalogue.get("least-request:1") is not first
 
 
