@@ -2,6 +2,7 @@
 
 from bisect import bisect_left, insort
 from collections import deque
+from collections.abc import Mapping
 
 
 class SlidingSums:
@@ -45,6 +46,11 @@ class SlidingSums:
         """The key's sum; 0 when nothing is known of it."""
         self._expire(now)
         return self._sums.get(key, 0.0)
+
+    def read(self, now: float) -> Mapping[str, float]:
+        """All sums by key."""
+        self._expire(now)
+        return self._sums
 
     def bounds(self, now: float) -> tuple[float, float] | None:
         """The smallest and the largest sum; None while there is no key."""
