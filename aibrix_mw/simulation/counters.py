@@ -1,0 +1,51 @@
+"""What a simulated engine counts, as sums and counts of vLLM's series: enough for windowed rates and means."""
+
+from collections import defaultdict
+
+
+class Counters:
+    """Numbers of one engine since its start; seconds and tokens."""
+
+    def __init__(self) -> None:
+        self.busy = 0.0
+        self.generated = 0
+        self._totals: defaultdict[str, float] = defaultdict(float)
+        for name in ("vllm:prefix_cache_queries_total", "vllm:prefix_cache_hits_total", "vllm:prompt_tokens_total"):
+            self._totals[name] = 0.0
+
+    def samples(self) -> dict[str, float]:
+        """Series by name; a histogram is its `_sum` and `_count`."""
+        return dict(self._totals)
+
+    def started(self, prompt_tokens: int, cached: int) -> None:
+        """A request left the queue, so many of its prompt tokens cached."""
+        self._totals["vllm:prefix_cache_queries_total"] += prompt_tokens
+        self._totals["vllm:prefix_cache_hits_total"] += cached
+
+    def steps(self, tokens: int, seconds: float) -> None:
+        """Steps of so many seconds gave so many tokens."""
+        self.generated += tokens
+        self.busy += seconds
+
+    def first(self, prompt_tokens: int, since_arrival: float) -> None:
+        """A first token is there."""
+        self.generated += 1
+        self._totals["vllm:prompt_tokens_total"] += prompt_tokens
+        self._observe("vllm:time_to_first_token_seconds", since_arrival)
+
+    def ended(self, prompt_tokens: int, output_tokens: int, queued: float, prefill: float, decode: float) -> None:
+        """A request is complete after so many seconds in the queue, until its first token and until its last."""
+        self._observe("vllm:request_queue_time_seconds", queued)
+        self._observe("vllm:request_prefill_time_seconds", prefill)
+        self._observe("vllm:request_decode_time_seconds", decode)
+        self._observe("vllm:e2e_request_latency_seconds", queued + prefill + decode)
+        self._observe("vllm:request_prompt_tokens", prompt_tokens)
+        self._observe("vllm:request_generation_tokens", output_tokens)
+        if output_tokens > 1:
+            self._observe("vllm:request_time_per_output_token_seconds", decode / (output_tokens - 1))
+            self._totals["vllm:inter_token_latency_seconds_sum"] += decode
+            self._totals["vllm:inter_token_latency_seconds_count"] += output_tokens - 1
+
+    def _observe(self, name: str, value: float) -> None:
+        self._totals[name + "_sum"] += value
+        self._totals[name + "_count"] += 1
