@@ -23,7 +23,9 @@ from aibrix_mw.middleware.profile import ProfileMiddleware
 from aibrix_mw.middleware.request_id import RequestIdMiddleware
 from aibrix_mw.middleware.routing import RoutingMiddleware
 from aibrix_mw.paths import INFERENCE_PATHS
+from aibrix_mw.pods.admission import Admission
 from aibrix_mw.pods.definitions import define_models
+from aibrix_mw.pods.ejection import Ejection
 from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.pods.static import PodFile
 from aibrix_mw.proxy import Proxy, Timeouts, not_found
@@ -59,8 +61,10 @@ class Gateway:
         self.settings = settings
         self.lifecycle = Lifecycle()
         self.registry = PodRegistry(remember=settings.discovery.remember)
-        define_models(self.registry, settings.models)
         self.catalogue = _catalogue(settings, strategies or {})
+        define_models(self.registry, settings.models)
+        self.registry.leaving.append(self.catalogue.forget)
+        self.admission = _admission(settings, self.registry)
         self.upstream = SchemeUpstream(
             Http1Upstream(
                 keepalive=settings.upstream.keepalive,
@@ -123,6 +127,7 @@ class Gateway:
                 paths=paths,
                 attempts=routing.attempts,
                 budget=RetryBudget(routing.retry_budget, routing.retry_floor),
+                admission=self.admission,
             ),
         ]
         app: ASGIApp = self._proxy(paths)
@@ -232,6 +237,17 @@ class Gateway:
         self.settings = reloaded(self.settings, fresh)
         self.settings_fault = None
         logger.info("settings: read again")
+
+
+def _admission(settings: Settings, registry: PodRegistry) -> Admission:
+    ejection = settings.ejection
+    watch = Ejection(
+        consecutive_failures=ejection.consecutive_failures,
+        base=ejection.base,
+        cap=ejection.cap,
+        max_share=ejection.max_share,
+    )
+    return Admission(registry, watch, settings.routing.slow_start)
 
 
 def _catalogue(settings: Settings, strategies: Strategies) -> Catalogue:

@@ -171,7 +171,7 @@ def _given(raw: msgspec.Raw) -> bytes:
 def _size(raw: msgspec.Raw) -> int:
     """Bytes of the raw value, without copying it."""
     view = memoryview(raw)
-    return 0 if view == b"null" else view.nbytes
+    return 0 if view.nbytes == 4 and bytes(view) == b"null" else view.nbytes
 
 
 def top_level_values(body: bytes | bytearray) -> Iterator[tuple[str, int, int]]:

@@ -13,7 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 from aibrix_mw.errors import GatewayError, Headers
 from aibrix_mw.outcome import FailedAttempt, Outcome
 from aibrix_mw.paths import INFERENCE_PATHS, route_path
-from aibrix_mw.pods.pod import Target
+from aibrix_mw.pods.pod import Lease, Target
 from aibrix_mw.pods.selector import Selector
 from aibrix_mw.profiles import ConfigProfile
 from aibrix_mw.request import InferenceRequest
@@ -78,6 +78,7 @@ PROFILE: Slot[ConfigProfile] = Slot("profile", "ProfileMiddleware")
 PLAN: Slot[Plan] = Slot("plan", "PlanMiddleware")
 TARGET: Slot[Target] = Slot("target", "RoutingMiddleware")
 ATTEMPT: Slot[Attempt] = Slot("attempt", "RoutingMiddleware")
+LEASE: Slot[Lease] = Slot("lease", "RoutingMiddleware")
 OUTCOME: Slot[Outcome] = Slot("outcome", "whoever ends the request")
 HEADERS: Slot[dict[bytes, bytes]] = Slot("headers", "headers_of()")
 ANSWER_HEADERS: Slot[Headers] = Slot("answer_headers", "answer_headers()")

@@ -3,21 +3,24 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aibrix_mw.errors import GatewayError, Headers, UpstreamError, reflect
-from aibrix_mw.outcome import FailedAttempt
+from aibrix_mw.outcome import FailedAttempt, Outcome
 from aibrix_mw.paths import INFERENCE_PATHS
+from aibrix_mw.pods.admission import Admission
 from aibrix_mw.pods.candidates import candidates
-from aibrix_mw.pods.pod import Pod, Target
+from aibrix_mw.pods.pod import Lease, Pod, Target
 from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.request import InferenceRequest
 from aibrix_mw.retry import RetryBudget
 from aibrix_mw.scope import (
     ANSWER_HEADERS,
     ATTEMPT,
+    LEASE,
     OUTCOME,
     PLAN,
     TARGET,
@@ -28,12 +31,15 @@ from aibrix_mw.scope import (
     refuse,
 )
 
+_ANSWERED = frozenset({"ok", "engine_error"})
+
 
 class RoutingMiddleware:
     """Fills TARGET and ATTEMPT. The choice and the pod's in-flight count are one step of the event loop.
 
     Until the first body byte has gone to the client, an attempt that failed for a reason of the pod's is repeated on
     another one: `attempts` in all, as far as the retry budget goes; on the same pod only when it is the only one.
+    `admission` leaves out pods that fail again and again, and holds back those that are not warm.
     """
 
     def __init__(
@@ -43,6 +49,7 @@ class RoutingMiddleware:
         registry: PodRegistry,
         attempts: int = 2,
         budget: RetryBudget | None = None,
+        admission: Admission | None = None,
         paths: Iterable[str] = INFERENCE_PATHS,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -50,6 +57,7 @@ class RoutingMiddleware:
         self.registry = registry
         self.attempts = attempts
         self.budget = budget or RetryBudget()
+        self.admission = admission or Admission(registry)
         self.paths = InferencePaths(paths)
         self.clock = clock
 
@@ -75,11 +83,18 @@ class RoutingMiddleware:
             TARGET.put(scope, target)
             ATTEMPT.put(scope, attempt)
             ANSWER_HEADERS.put(scope, (*outer_headers, *_target_headers(plan, target)))
-            with target.pod.lease():
+            turn = self.admission.placed(target.pod)
+            with target.pod.lease(request.prompt_tokens, target.match) as lease:
+                LEASE.put(scope, lease)
+                if self.admission.ejection.watches(target.pod):
+                    lease.answered = partial(self.admission.ejection.succeeded, target.pod, turn)
                 try:
                     await self.app(scope, receive, send)
+                    self._judge(lease, turn, OUTCOME.get(scope), streamed=request.stream)
                     break
                 except UpstreamError as error:
+                    if target.pod not in tried:  # counted once a request
+                        self.admission.failed(target.pod, turn)
                     tried.append(target.pod)
                     failed = (*failed, FailedAttempt(target.pod.info.name, error.reason))
                     if not self._may_retry(request, plan, error, tried):
@@ -87,6 +102,9 @@ class RoutingMiddleware:
                         await refuse(error, scope, receive, send)
                         break
                     error.discard()
+                except BaseException:
+                    self.admission.ejection.abandoned(target.pod, turn)
+                    raise
         outcome = OUTCOME.get(scope)
         if outcome is not None:
             plan.strategy.observe(request, target, outcome)
@@ -103,9 +121,20 @@ class RoutingMiddleware:
         if tried:
             pods = _untried(pods, tried)
         begun = self.clock()
-        target = plan.strategy.pick(request, pods)
+        target = plan.strategy.pick(request, self.admission.admit(pods))
         picked = self.clock()
         return target, Attempt(len(failed) + 1, started, picked, picked - begun, failed)
+
+    def _judge(self, lease: Lease, turn: int, outcome: Outcome | None, *, streamed: bool) -> None:
+        """Learn from an answer's end what it says of the pod."""
+        if outcome is None or outcome.name in _ANSWERED:
+            self.admission.ejection.succeeded(lease.pod, turn)
+            if outcome is not None and outcome.completion_tokens is not None and streamed:
+                lease.output(outcome.last_byte - outcome.first_byte, outcome.completion_tokens)
+        elif outcome.reason == "timeout":  # a timer of ours between two chunks
+            self.admission.failed(lease.pod, turn)
+        else:
+            self.admission.ejection.abandoned(lease.pod, turn)
 
     def _may_retry(self, request: InferenceRequest, plan: Plan, error: UpstreamError, tried: Sequence[Pod]) -> bool:
         return (

@@ -52,15 +52,16 @@ class Lease:
     """One request's hold on a pod: the only writer of what we see of it.
 
     `tokens` are the prompt's estimated tokens, `uncached` those of them that the pod probably has to compute. Both
-    count as outstanding until the first byte.
+    count as outstanding until the first byte; `answered`, if somebody sets it, is called then.
     """
 
-    __slots__ = ("_begun", "_clock", "_waiting", "pod", "tokens", "uncached")
+    __slots__ = ("_begun", "_clock", "_waiting", "answered", "pod", "tokens", "uncached")
 
     def __init__(self, pod: "Pod", tokens: int, uncached: int, clock: Callable[[], float]) -> None:
         self.pod = pod
         self.tokens = tokens
         self.uncached = uncached
+        self.answered: Callable[[], None] | None = None
         self._clock = clock
         self._waiting = False
 
@@ -80,6 +81,8 @@ class Lease:
             if streamed:
                 now = self._clock()
                 self.pod.latency.saw_first_token(now - self._begun, self.uncached, now)
+            if self.answered is not None:
+                self.answered()
 
     def output(self, seconds: float, tokens: int) -> None:
         """A stream has ended: `tokens` in all, the last one `seconds` after the first."""

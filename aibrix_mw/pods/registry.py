@@ -21,17 +21,22 @@ logger = logging.getLogger("aibrix_mw")
 class PodRegistry:
     """Pods by the names that clients write.
 
-    `remember` is how many seconds a model whose last pod left stays known (answered 503 instead of 404).
+    `remember` is how many seconds a model whose last pod left stays known (answered 503 instead of 404). `risen` has
+    the pods that turned routable after their source's first list, with the moment; who uses it takes them out.
+    `leaving` are called with each pod that is gone for good.
     """
 
     def __init__(self, *, remember: float = 600.0, clock: Callable[[], float] = time.monotonic) -> None:
         self.remember = remember
         self.clock = clock
         self.invalid_configs: Counter[str] = Counter()
+        self.risen: dict[Pod, float] = {}
+        self.leaving: list[Callable[[Pod], None]] = []
         self._models: dict[str, ModelState] = {}
         self._served: dict[str, Served] = {}
         self._pods: dict[str, Pod] = {}
         self._uids: dict[str, set[str]] = defaultdict(set)
+        self._listed: set[str] = set()
         self._waiting: dict[str, set[str]] = defaultdict(set)
         self._reported: dict[str, set[str]] = defaultdict(set)
 
@@ -84,6 +89,7 @@ class PodRegistry:
             touched |= self._remove(source, uid)
         for info in wanted.values():
             touched |= self._put(source, info)
+        self._listed.add(source)
         self._refresh_all(touched)
 
     def put(self, source: str, info: PodInfo) -> None:
@@ -100,16 +106,23 @@ class PodRegistry:
         pod = self._pods.get(info.uid)
         if pod is not None and pod.info == info:
             return set()
-        before = info.model
+        before, was_routable = info.model, False
         if pod is None:
             pod = self._pods[info.uid] = Pod(info)
         else:
-            before = pod.info.model
+            before, was_routable = pod.info.model, pod.info.excluded is None
             pod.describe(info)
+        self._note_rise(source, pod, was_routable=was_routable)
         if before != info.model:
             del self._models[before].members[info.uid]
         self._model(info.model).members[info.uid] = pod
         return {before, info.model}
+
+    def _note_rise(self, source: str, pod: Pod, *, was_routable: bool) -> None:
+        if pod.info.excluded is not None:
+            self.risen.pop(pod, None)
+        elif not was_routable and source in self._listed:
+            self.risen[pod] = self.clock()
 
     def _remove(self, source: str, uid: str) -> set[str]:
         if uid not in self._uids[source]:
@@ -117,9 +130,13 @@ class PodRegistry:
         self._uids[source].remove(uid)
         if any(uid in uids for uids in self._uids.values()):
             return set()
-        model = self._pods.pop(uid).info.model
+        pod = self._pods.pop(uid)
+        model = pod.info.model
         del self._models[model].members[uid]
         self._reported.pop(uid, None)
+        self.risen.pop(pod, None)
+        for left in self.leaving:
+            left(pod)
         return {model}
 
     def _model(self, name: str) -> ModelState:
