@@ -20,16 +20,26 @@ SHARED_BLOCKS = 4
 """Leading blocks by which replicas that never talk to each other agree on a pod for a new prompt."""
 BOUND = 1.25
 """Load relative to the mean up to which a pod takes new prompts; Mirrokni, Thorup, Zadimoghaddam, 2016."""
+PATIENCE = 0.5
+"""Of the prompt tokens that a match saves, the share that may wait in front of it: not all of them, since a replica sees
+only its own part of the queue."""
+NOTHING_SHARED = 0.1
+"""Share of prompts with any match below which new ones go by load alone: a home is of no use to them."""
+_NEWEST = 0.02  # weight of one more prompt in that share
 
 _Amount = Annotated[float, Meta(ge=0)]
 _key = attrgetter("key")
+_queue = attrgetter("outstanding_uncached")
+_load = attrgetter("in_flight", "outstanding_uncached")
 
 
 class PrefixCache(PrefixScorer):
     """The longest match wins among pods that are not overloaded; new prompts spread by rendezvous with bounded loads.
 
-    A pod is overloaded above mean + `deviationFactor` (2) x standard deviation of in_flight, or when the prompt tokens
-    that it still has to compute would take it more than `maxQueueSeconds` (5).
+    A pod is overloaded for a prompt of which it holds the share m above mean + m x `deviationFactor` (2) x standard
+    deviation of in_flight; when m x prompt tokens / 2 are less than it has more to compute than the pod with the least;
+    or when that would take it more than `maxQueueSeconds` (5). The fewer prompts share anything, the less a new one's
+    home may be above the least loaded pod, so that prompts without a prefix in common are spread as least-request does.
     """
 
     needs = frozenset({"uncached_prefill_seconds"})
@@ -48,21 +58,46 @@ class PrefixCache(PrefixScorer):
         super().__init__(rng, options, clock)
         self.deviation_factor: float = self.options.get("deviationFactor", 2.0)
         self.max_queue: float = self.options.get("maxQueueSeconds", 5.0)
+        self._sharing = 1.0
 
     def among(
         self, request: InferenceRequest, pods: Pods, loads: Sequence[int], hashes: Sequence[int], depths: Depths
     ) -> Pod:
         """The deepest match that has room, the least loaded one of equals; without any, a new home."""
+        self._sharing += _NEWEST * ((1.0 if depths else 0.0) - self._sharing)
         mean = sum(loads) / len(loads)
-        holders = [(depths[pod.uid], pod) for pod in pods if pod.uid in depths] if depths else []
-        if holders:
-            deviation = sqrt(max(0.0, sum(load * load for load in loads) / len(loads) - mean * mean))
-            limit, now = mean + self.deviation_factor * deviation, self.clock()
-            able = [(depth, pod) for depth, pod in holders if pod.in_flight <= limit and not self._is_behind(pod, now)]
-            if able:
-                best = max((depth, -pod.in_flight) for depth, pod in able)
-                return any_of([pod for depth, pod in able if (depth, -pod.in_flight) == best], self.rng)
-        return rendezvous(pods, hashes[min(SHARED_BLOCKS, len(hashes)) - 1], BOUND * (mean + 1.0))
+        holder = self._holder(request, pods, loads, len(hashes), depths) if depths else None
+        if holder is not None:
+            return holder
+        if self._sharing < NOTHING_SHARED:
+            return emptiest(pods, self.rng)
+        least = min(loads)
+        bound = least + self._sharing * (BOUND * (mean + 1.0) - least)
+        return rendezvous(pods, hashes[min(SHARED_BLOCKS, len(hashes)) - 1], bound)
+
+    def _holder(
+        self, request: InferenceRequest, pods: Pods, loads: Sequence[int], blocks: int, depths: Depths
+    ) -> Pod | None:
+        """The pod with the deepest match among those that are not overloaded for what it saves."""
+        mean = sum(loads) / len(loads)
+        deviation = sqrt(max(0.0, sum(load * load for load in loads) / len(loads) - mean * mean))
+        # both for one block of the match
+        allowance = self.deviation_factor * deviation / blocks
+        saving = PATIENCE * request.prompt_tokens / blocks
+        shortest = min(map(_queue, pods))
+        now, get = self.clock(), depths.get
+        able = [
+            (depth, pod)
+            for pod in pods
+            if (depth := get(pod.uid, 0))
+            and pod.in_flight <= mean + allowance * depth
+            and pod.outstanding_uncached - shortest <= saving * depth
+            and not self._is_behind(pod, now)
+        ]
+        if not able:
+            return None
+        deepest = max(depth for depth, _ in able)
+        return emptiest([pod for depth, pod in able if depth == deepest], self.rng)
 
     def _is_behind(self, pod: Pod, now: float) -> bool:
         """Whether the prompts that the pod still has to compute would take it too long; unknown is no."""
@@ -78,6 +113,12 @@ class PrefixCache(PrefixScorer):
             return [None] * len(pods)
         depths = self.table.match(hashes, self.clock())
         return [1.0 - depths.get(pod.uid, 0) / len(hashes) for pod in pods]
+
+
+def emptiest(pods: Pods, rng: Random) -> Pod:
+    """The pod with the fewest requests, and of those with the fewest tokens before their first one."""
+    least = min(map(_load, pods))
+    return any_of([pod for pod in pods if _load(pod) == least], rng)
 
 
 def rendezvous(pods: Pods, prompt: int, bound: float) -> Pod:
