@@ -27,12 +27,15 @@ from aibrix_mw.pods.admission import Admission
 from aibrix_mw.pods.definitions import define_models
 from aibrix_mw.pods.ejection import Ejection
 from aibrix_mw.pods.registry import PodRegistry
+from aibrix_mw.pods.scraper import Scraper
 from aibrix_mw.pods.static import PodFile
+from aibrix_mw.profiles import BUILT_IN
 from aibrix_mw.proxy import Proxy, Timeouts, not_found
 from aibrix_mw.retry import RetryBudget
 from aibrix_mw.settings import Settings, from_dict, reloaded, restart_needed
 from aibrix_mw.strategies.base import Strategy
 from aibrix_mw.strategies.catalogue import Catalogue, load_class
+from aibrix_mw.upstream.fetch import Fetch
 from aibrix_mw.upstream.http1 import Http1Upstream
 from aibrix_mw.upstream.schemes import SchemeUpstream
 
@@ -75,7 +78,15 @@ class Gateway:
         file = settings.discovery.static.file
         self.pod_file = PodFile(file, self.registry) if file is not None else None
         self.settings_fault: Fault | None = None
-        self._background: list[Callable[[], Awaitable[None]]] = [self.pod_file.watch] if self.pod_file else []
+        self.scraper = Scraper(
+            self.registry,
+            Fetch(self.upstream, settings.scrape.timeout),
+            self._needs,
+            interval=settings.scrape.interval,
+        )
+        self._background: list[Callable[[], Awaitable[None]]] = [self.scraper.run]
+        if self.pod_file is not None:
+            self._background.append(self.pod_file.watch)
         observer, exposition = self._metrics()
         self.stack = self._stack([*outer], observer)
         self.admin = create_admin(self.lifecycle, self.registry, self.faults, exposition)
@@ -161,6 +172,12 @@ class Gateway:
             raise ConfigurationError([Fault("metrics.enabled", reason)]) from error
         metrics = GatewayMetrics(self.registry, per_pod=self.settings.metrics.per_pod, strategies=self.catalogue)
         return [Middleware(MetricsMiddleware, metrics=metrics)], metrics.exposition
+
+    def _needs(self, model: str) -> frozenset[str]:
+        """What strategies want to know of the model's engines."""
+        served = self.registry.find(model)
+        config = served.config if served is not None else BUILT_IN
+        return self.catalogue.needs(model, config, self.settings.routing.default_strategy)
 
     # --- the life of a gateway
 

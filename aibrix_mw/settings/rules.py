@@ -29,7 +29,6 @@ NOT_YET: tuple[str, ...] = (
     "rate_limit",
     "routing.pd_fallback",
     "routing.use_terminating_as_last_resort",
-    "scrape",
     "store",
     "stream.keepalive",
     "tracing",

@@ -24,7 +24,7 @@ class Strategy:
     """Keys of routingConfig that the strategy reads, each with a type that msgspec checks:
     `{"depth": Annotated[int, msgspec.Meta(ge=1)]}`. Other keys do not reach it."""
 
-    needs: ClassVar[frozenset[str]] = frozenset()
+    needs: frozenset[str] = frozenset()
     """Fields of EngineMetrics that the strategy looks at; the scraper asks engines for nothing else."""
 
     def __init__(

@@ -10,13 +10,17 @@ from typing import Any, TypeVar
 import msgspec
 
 from aibrix_mw.errors import ConfigurationError, Fault, UnknownStrategy
+from aibrix_mw.pods.engine_names import SOURCES
 from aibrix_mw.pods.pod import Pod
+from aibrix_mw.profiles import ModelConfig
 from aibrix_mw.strategies import TABLE
 from aibrix_mw.strategies.base import Scorer, Strategy
 from aibrix_mw.strategies.weighted import Item, WeightedList, parse_weights
 
 _IMPORT_STRING = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", re.ASCII)
 _KEPT = 256
+ASKED_KEPT = 600.0
+"""Seconds for which engines are scraped for a strategy after a client has asked for it."""
 
 Options = Mapping[str, Any]
 K = TypeVar("K")
@@ -32,6 +36,9 @@ def load_class(path: str) -> type[Strategy]:
         raise ConfigurationError([Fault(path, f"cannot be imported: {error}")]) from error
     if not (isinstance(found, type) and issubclass(found, Strategy)):
         raise ConfigurationError([Fault(path, "is not a subclass of aibrix_mw.strategies.base.Strategy")])
+    unknown = found.needs - SOURCES.keys()
+    if unknown:
+        raise ConfigurationError([Fault(path, f"needs what no engine reports: {', '.join(sorted(unknown))}")])
     return found
 
 
@@ -56,6 +63,7 @@ class Catalogue:
         self._clock = clock
         self._singles: dict[tuple[str, bytes], Strategy] = {}
         self._lists: dict[tuple[str, bytes], Strategy] = {}
+        self._asked: dict[tuple[str, str], float] = {}
         # by the identity of the options, which saves their encoding on the hot path
         self._recent: dict[tuple[str, bool, int], tuple[Options | None, Strategy]] = {}
 
@@ -91,6 +99,29 @@ class Catalogue:
         else:
             strategy = self._list(spec, options)
         return _keep(self._recent, key, (options, strategy))[1]
+
+    def asked(self, model: str, spec: str) -> None:
+        """A client has asked for a strategy that no configuration names; `get` has found it."""
+        self._asked.pop((model, spec), None)
+        _keep(self._asked, (model, spec), self._clock())
+
+    def needs(self, model: str, config: ModelConfig, default: str) -> frozenset[str]:
+        """Fields of EngineMetrics that are looked at on a model.
+
+        By strategies that its configuration may lead to, and by those that clients have asked for lately.
+        """
+        specs = {config.locked_routing_strategy or ""}
+        if not config.locked_routing_strategy:
+            since = self._clock() - ASKED_KEPT
+            specs = {profile.routing_strategy or default for profile in (*config.profiles.values(), config.select())}
+            specs |= {spec for (asked, spec), when in self._asked.items() if asked == model and when >= since}
+        return frozenset().union(*(self._needs_of(spec) for spec in specs))
+
+    def _needs_of(self, spec: str) -> frozenset[str]:
+        try:
+            return self.get(spec).needs
+        except UnknownStrategy:  # requests will hear of it
+            return frozenset()
 
     def strategy_class(self, name: str) -> type[Strategy]:
         """The class behind a name of the table or an import string; UnknownStrategy when there is none."""

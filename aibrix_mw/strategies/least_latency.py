@@ -21,7 +21,7 @@ class LeastLatency(Scorer):
     L = queue + P x prefill + G x decode: mean queue time, seconds per prompt token and per generated token, from the
     engine's own histograms of the last minute; P is the request's estimated prompt tokens, G the smaller of what the
     client allows and the mean answer. An engine that is scraped and had nothing to measure within the window is taken
-    for an average one, or it would never be asked again. A pod that is not scraped counts by what we see of it:
+    for an average one, or it would never be asked again. Where the engine does not tell, what we see of the pod counts:
     P x first-token seconds per uncached token + G x seconds per output token.
     """
 
@@ -51,7 +51,9 @@ class LeastLatency(Scorer):
             return [None] * len(pods)
         prompt = request.prompt_tokens
         seconds = [
-            _by_engine(report, prompt, generated) if report is not None else _by_us(pod, prompt, generated, now)
+            value
+            if report is not None and (value := _by_engine(report, prompt, generated)) is not None
+            else _by_us(pod, prompt, generated, now)
             for pod, report in zip(pods, reports, strict=True)
         ]
         measured = [value for value in seconds if value is not None and value >= 0]

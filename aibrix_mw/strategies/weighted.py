@@ -59,6 +59,7 @@ class WeightedList(Strategy):
     def __init__(self, items: Sequence[Item], rng: Random | None = None) -> None:
         super().__init__(rng)
         self.items = tuple(items)
+        self.needs = frozenset().union(*(item.scorer.needs for item in items))
         self._total_weight = sum(item.weight for item in items)
 
     def totals(self, request: InferenceRequest, pods: Pods, /) -> list[float]:

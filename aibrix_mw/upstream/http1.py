@@ -122,7 +122,7 @@ class Http1Upstream:
 
 
 def _head(request: EngineRequest) -> bytes:
-    lines = [b"POST ", request.target, b" HTTP/1.1\r\nhost: ", request.host]
+    lines = [request.method, b" ", request.target, b" HTTP/1.1\r\nhost: ", request.host]
     for name, value in request.headers:
         lines += (b"\r\n", name, b": ", value)
     length = len(request.body) if request.rest is None else request.length
