@@ -1,6 +1,9 @@
 """What a simulated engine counts, as sums and counts of vLLM's series: enough for windowed rates and means."""
 
 from collections import defaultdict
+from collections.abc import Mapping
+
+_LABELS = '{engine="0",model_name="simulated"}'
 
 
 class Counters:
@@ -13,9 +16,9 @@ class Counters:
         for name in ("vllm:prefix_cache_queries_total", "vllm:prefix_cache_hits_total", "vllm:prompt_tokens_total"):
             self._totals[name] = 0.0
 
-    def samples(self) -> dict[str, float]:
-        """Series by name; a histogram is its `_sum` and `_count`."""
-        return dict(self._totals)
+    def page(self, now: Mapping[str, float]) -> bytes:
+        """A metrics page with what was counted and what is so `now`; a histogram is its `_sum` and `_count`."""
+        return "".join([f"{name}{_LABELS} {value}\n" for name, value in {**self._totals, **now}.items()]).encode()
 
     def started(self, prompt_tokens: int, cached: int) -> None:
         """A request left the queue, so many of its prompt tokens cached."""

@@ -121,15 +121,17 @@ class Engine:
         elif self._steps > 1 and self._has_room(self._queue[0]):
             self._cut()
 
-    def samples(self) -> dict[str, float]:
-        """What its metrics page says now, by vLLM's names."""
+    def page(self) -> bytes:
+        """Its metrics page now, under vLLM's names."""
         done = min(int((self._loop.now - self._began) / self._step_time), self._steps) if self._steps else 0
-        return self.counters.samples() | {
-            "vllm:num_requests_running": self.running,
-            "vllm:num_requests_waiting": self.waiting,
-            "vllm:kv_cache_usage_perc": self.kv.used / self.kv.capacity,
-            "vllm:generation_tokens_total": self.counters.generated + done * len(self._decoding),
-        }
+        return self.counters.page(
+            {
+                "vllm:num_requests_running": self.running,
+                "vllm:num_requests_waiting": self.waiting,
+                "vllm:kv_cache_usage_perc": self.kv.used / self.kv.capacity,
+                "vllm:generation_tokens_total": self.counters.generated + done * len(self._decoding),
+            }
+        )
 
     def _blocks(self, run: Run) -> int:
         return -(-(run.prompt_tokens + run.output_tokens) // self.model.block_tokens)

@@ -7,6 +7,7 @@ from typing import Self
 
 import msgspec
 
+from aibrix_mw.pods.scraper import STALE
 from aibrix_mw.simulation.content import Content, content_of, request_of
 from aibrix_mw.simulation.engine import Engine, EngineModel, Run
 from aibrix_mw.simulation.gateway import Gateway, Passage
@@ -69,16 +70,16 @@ class Simulation:
         (self._block_tokens,) = {model.block_tokens for model in fleet.engines}
         self._sessions: defaultdict[str, deque[Entry]] = defaultdict(deque)
         self._asked = Content(0, (), ())
-        self._current: list[str] = []  # uid by the engine's number
+        self._current: list[str] = []  # uids that take requests, by the engine's number
         self.gateways = [Gateway(build(self, number), self.loop) for number in range(fleet.gateways)]
 
     def run(self) -> None:
         """Let all requests of the workload arrive and end."""
-        self._current = [self._engine(number, model) for number, model in enumerate(self.fleet.engines)]
+        self._current = [self._start(number) for number in range(len(self.fleet.engines))]
+        for gateway in self.gateways:
+            gateway.discover(self._current)
         for restart in self.fleet.restarts:
             self.loop.at(restart.time, self._restart, restart)
-        for gateway in self.gateways:
-            self.loop.at(self._rng.random() * self.fleet.scrape_interval, self._scrape, gateway)
         self._end = self._entries[-1].arrival if self._entries else 0.0
         self.loop.at(0.0, self._sample)
         self._expect(0)
@@ -135,6 +136,7 @@ class Simulation:
         times = (run.arrived, run.first_at, self.loop.now)
         lengths = (run.prompt_tokens, run.cached, run.output_tokens)
         self.records.append(Record(entry.user, gateway, passage.target.pod.uid, *times, *lengths))
+        self._retire(passage.target.pod.uid)
         self._progress(len(self.records))
         waiting = self._sessions.get(entry.session)
         if waiting:
@@ -144,25 +146,38 @@ class Simulation:
 
     # --- engines
 
-    def _engine(self, number: int, model: EngineModel, generation: int = 0) -> str:
+    def _start(self, number: int, generation: int = 0) -> str:
         uid = f"engine-{number}-{generation}"
-        self.engines[uid] = Engine(model, self.loop)
+        self.engines[uid] = Engine(self.fleet.engines[number], self.loop)
         self.ready_at[uid] = self.loop.now
         for gateway in self.gateways:
-            gateway.describe(uid, None)
+            if gateway.scrapes:
+                self.loop.at(
+                    self.loop.now + self._rng.random() * self.fleet.scrape_interval, self._scrape, gateway, uid
+                )
         return uid
 
     def _restart(self, restart: Restart) -> None:
         old = self._current[restart.engine]
-        generation = int(old.rpartition("-")[2]) + 1
-        self._current[restart.engine] = self._engine(restart.engine, self.fleet.engines[restart.engine], generation)
+        new = self._start(restart.engine, int(old.rpartition("-")[2]) + 1)
+        self._current[restart.engine] = new
         for gateway in self.gateways:
+            gateway.describe(new, None)
             gateway.describe(old, "terminating")
+        self._retire(old)
 
-    def _scrape(self, gateway: Gateway) -> None:
-        if self._over():
-            return
-        self.loop.at(self.loop.now + self.fleet.scrape_interval, self._scrape, gateway)
+    def _retire(self, uid: str) -> None:
+        """Let a pod that takes no more requests go when it has none."""
+        if uid not in self._current and not self.engines[uid].in_flight:
+            for gateway in self.gateways:
+                gateway.forget(uid)
+
+    def _scrape(self, gateway: Gateway, uid: str) -> None:
+        if uid in self._current and len(self.records) < len(self._entries):
+            now = self.loop.now
+            expires = now + self.fleet.scrape_delay + STALE * self.fleet.scrape_interval
+            self.loop.at(now + self.fleet.scrape_delay, gateway.read, uid, self.engines[uid].page(), expires)
+            self.loop.at(now + self.fleet.scrape_interval, self._scrape, gateway, uid)
 
     # --- samples
 
@@ -171,6 +186,3 @@ class Simulation:
         self.samples.append(Sample(self.loop.now, max(counts), sum(counts) / len(counts)))
         if self.loop.now + 1 <= self._end:
             self.loop.at(self.loop.now + 1, self._sample)
-
-    def _over(self) -> bool:
-        return len(self.records) == len(self._entries)

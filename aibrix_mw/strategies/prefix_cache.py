@@ -21,8 +21,8 @@ SHARED_BLOCKS = 4
 BOUND = 1.25
 """Load relative to the mean up to which a pod takes new prompts; Mirrokni, Thorup, Zadimoghaddam, 2016."""
 PATIENCE = 0.5
-"""Of the prompt tokens that a match saves, the share that may wait in front of it: not all of them, since a replica sees
-only its own part of the queue."""
+"""Of the prompt tokens that a match saves, the share that may wait in front of it: not all of them, since a replica
+sees only its own part of the queue."""
 NOTHING_SHARED = 0.1
 """Share of prompts with any match below which new ones go by load alone: a home is of no use to them."""
 _NEWEST = 0.02  # weight of one more prompt in that share
