@@ -29,7 +29,7 @@ from aibrix_mw.pods.ejection import Ejection
 from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.pods.scraper import Scraper
 from aibrix_mw.pods.static import PodFile
-from aibrix_mw.profiles import BUILT_IN
+from aibrix_mw.profiles import BUILT_IN, Reader
 from aibrix_mw.proxy import Proxy, Timeouts, not_found
 from aibrix_mw.retry import RetryBudget
 from aibrix_mw.settings import Settings, from_dict, reloaded, restart_needed
@@ -63,8 +63,8 @@ class Gateway:
     def __init__(self, settings: Settings, outer: Outer = (), strategies: Strategies | None = None) -> None:
         self.settings = settings
         self.lifecycle = Lifecycle()
-        self.registry = PodRegistry(remember=settings.discovery.remember)
         self.catalogue = _catalogue(settings, strategies or {})
+        self.registry = PodRegistry(remember=settings.discovery.remember, own_options=self._own_options)
         define_models(self.registry, settings.models)
         self.registry.leaving.append(self.catalogue.forget)
         self.admission = _admission(settings, self.registry)
@@ -170,8 +170,17 @@ class Gateway:
         except ImportError as error:
             reason = "needs prometheus_client: pip install 'aibrix-mw[metrics]', or set it to false"
             raise ConfigurationError([Fault("metrics.enabled", reason)]) from error
-        metrics = GatewayMetrics(self.registry, per_pod=self.settings.metrics.per_pod, strategies=self.catalogue)
+        metrics = GatewayMetrics(
+            self.registry,
+            per_pod=self.settings.metrics.per_pod,
+            strategies=self.catalogue,
+            ejected=self.admission.ejection.ejected,
+        )
         return [Middleware(MetricsMiddleware, metrics=metrics)], metrics.exposition
+
+    def _own_options(self, spec: str) -> Mapping[str, Reader]:
+        """Keys of routingConfig that only the strategy of this name reads; without a name it is the default one."""
+        return self.catalogue.own_options(spec or self.settings.routing.default_strategy)
 
     def _needs(self, model: str) -> frozenset[str]:
         """What strategies want to know of the model's engines."""

@@ -7,7 +7,7 @@ import msgspec
 
 from aibrix_mw.errors import ConfigurationError, Fault
 from aibrix_mw.pods.pod import Pod
-from aibrix_mw.profiles import BUILT_IN, ModelConfig, parse_config
+from aibrix_mw.profiles import BUILT_IN, ModelConfig, OwnOptions, parse_config
 
 Faults = tuple[Fault, ...]
 
@@ -55,12 +55,14 @@ class ModelState:
         """The pods that may take requests."""
         return tuple(pod for pod in self.members.values() if pod.info.excluded is None)
 
-    def choose_config(self, name: str, routable: tuple[Pod, ...]) -> list[tuple[Pod, Faults, Faults]]:
+    def choose_config(
+        self, name: str, routable: tuple[Pod, ...], own_options: OwnOptions | None
+    ) -> list[tuple[Pod, Faults, Faults]]:
         """Settings first, else the newest Ready pod with a valid annotation, else the last valid one.
 
         Returns the pods' faults and warnings.
         """
-        notes = [(pod, *_read_annotation(name, pod)) for pod in routable if pod.info.config is not None]
+        notes = [(pod, *_read_annotation(name, pod, own_options)) for pod in routable if pod.info.config is not None]
         self.config_faults = tuple(fault for _, _, faults, _ in notes for fault in faults)
         valid = [(pod.info.created, pod.info.name, config) for pod, config, _, _ in notes if config is not None]
         if valid:
@@ -72,8 +74,8 @@ class ModelState:
         return [(pod, faults, warnings) for pod, _, faults, warnings in notes]
 
 
-def _read_annotation(name: str, pod: Pod) -> tuple[ModelConfig | None, Faults, Faults]:
-    config, faults, warnings = _parse_annotation(pod.info.config or "")
+def _read_annotation(name: str, pod: Pod, own_options: OwnOptions | None) -> tuple[ModelConfig | None, Faults, Faults]:
+    config, faults, warnings = _parse_annotation(pod.info.config or "", own_options)
     if not faults and not warnings:
         return config, (), ()
     where = f"pod {pod.info.namespace}/{pod.info.name}, model {name}: annotation model.aibrix.ai/config"
@@ -82,9 +84,9 @@ def _read_annotation(name: str, pod: Pod) -> tuple[ModelConfig | None, Faults, F
 
 
 @lru_cache(maxsize=4096)
-def _parse_annotation(raw: str) -> tuple[ModelConfig | None, Faults, tuple[str, ...]]:
+def _parse_annotation(raw: str, own_options: OwnOptions | None) -> tuple[ModelConfig | None, Faults, tuple[str, ...]]:
     try:
-        config, warnings = parse_config(raw)
+        config, warnings = parse_config(raw, own_options)
     except ConfigurationError as error:
         return None, tuple(error.faults), ()
     return config, (), warnings

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from aibrix_mw.errors import Fault
 from aibrix_mw.pods.model import NOTHING, ModelDefinition, ModelState, Served
 from aibrix_mw.pods.pod import Pod, PodInfo
+from aibrix_mw.profiles import OwnOptions
 
 __all__ = ["ModelDefinition", "PodRegistry", "Served"]
 
@@ -23,11 +24,19 @@ class PodRegistry:
 
     `remember` is how many seconds a model whose last pod left stays known (answered 503 instead of 404). `risen` has
     the pods that turned routable after their source's first list, with the moment; who uses it takes them out.
-    `leaving` are called with each pod that is gone for good.
+    `leaving` are called with each pod that is gone for good. `own_options` are keys of routingConfig beyond the
+    gateway's own.
     """
 
-    def __init__(self, *, remember: float = 600.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        *,
+        remember: float = 600.0,
+        clock: Callable[[], float] = time.monotonic,
+        own_options: OwnOptions | None = None,
+    ) -> None:
         self.remember = remember
+        self.own_options = own_options
         self.clock = clock
         self.invalid_configs: Counter[str] = Counter()
         self.risen: dict[Pod, float] = {}
@@ -212,7 +221,7 @@ class PodRegistry:
 
     def _choose_config(self, name: str, model: ModelState, routable: tuple[Pod, ...]) -> None:
         invalid = 0
-        for pod, faults, warnings in model.choose_config(name, routable):
+        for pod, faults, warnings in model.choose_config(name, routable, self.own_options):
             for warning in warnings:
                 self._report(pod.uid, warning)
             # an annotation counts once, however much is wrong in it

@@ -3,6 +3,8 @@
 import re
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from random import Random
 from typing import Any, TypeVar
@@ -12,7 +14,7 @@ import msgspec
 from aibrix_mw.errors import ConfigurationError, Fault, UnknownStrategy
 from aibrix_mw.pods.engine_names import SOURCES
 from aibrix_mw.pods.pod import Pod
-from aibrix_mw.profiles import ModelConfig
+from aibrix_mw.profiles import ModelConfig, Reader
 from aibrix_mw.strategies import TABLE
 from aibrix_mw.strategies.base import Scorer, Strategy
 from aibrix_mw.strategies.weighted import Item, WeightedList, parse_weights
@@ -100,6 +102,21 @@ class Catalogue:
             strategy = self._list(spec, options)
         return _keep(self._recent, key, (options, strategy))[1]
 
+    def own_options(self, spec: str) -> dict[str, Reader]:
+        """Keys of routingConfig that strategies read which are not the gateway's.
+
+        These are the ones that were added to the table, and the one that `spec` names if it is an import string.
+        """
+        names = [name for name in self._table if name not in TABLE]
+        if _IMPORT_STRING.fullmatch(spec):
+            names.append(spec)
+        readers: dict[str, Reader] = {}
+        for name in names:
+            with suppress(UnknownStrategy):  # requests will hear of it
+                types = self.strategy_class(name).option_types
+                readers |= {key: partial(_checked, type_) for key, type_ in types.items()}
+        return readers
+
     def asked(self, model: str, spec: str) -> None:
         """A client has asked for a strategy that no configuration names; `get` has found it."""
         self._asked.pop((model, spec), None)
@@ -167,6 +184,15 @@ def _keep(built: dict[K, V], key: K, value: V) -> V:
         del built[next(iter(built))]
     built[key] = value
     return value
+
+
+def _checked(wanted: object, value: object) -> object:
+    try:
+        converted: object = msgspec.convert(value, wanted)
+        return converted
+    except msgspec.ValidationError as error:
+        reason = str(error)
+        raise ValueError(reason[:1].lower() + reason[1:]) from None
 
 
 def _canonical(options: Options | None) -> bytes:
