@@ -6,12 +6,13 @@ from typing import ClassVar
 import pytest
 
 from aibrix_mw.errors import ConfigurationError, UnknownStrategy
+from aibrix_mw.profiles import parse_config
 from aibrix_mw.strategies import TABLE
 from aibrix_mw.strategies.base import Strategy
-from aibrix_mw.strategies.catalogue import _KEPT, Catalogue, load_class
+from aibrix_mw.strategies.catalogue import _KEPT, ASKED_KEPT, Catalogue, load_class
 from aibrix_mw.strategies.least_request import LeastRequest
 from aibrix_mw.strategies.weighted import WeightedList
-from tests.support import ask_for, make_pods
+from tests.support import Clock, ask_for, make_pods
 
 LEAST = "aibrix_mw.strategies.least_request:LeastRequest"
 
@@ -141,3 +142,73 @@ def test_names_of_ones_own():
 def test_what_is_no_strategy_class(path):
     with pytest.raises(ConfigurationError):
         load_class(path)
+
+
+# --- options and needs of one's own
+
+
+class Needy(Deep):
+    """Looks at what no engine reports."""
+
+    needs = frozenset({"mood", "running"})
+
+
+def test_a_class_that_needs_what_no_engine_reports():
+    with pytest.raises(ConfigurationError, match=r"Needy: needs what no engine reports: mood"):
+        load_class(f"{__name__}:Needy")
+
+
+def test_keys_of_strategies_that_are_not_the_gateways():
+    catalogue = Catalogue({"deep": Deep, "broken": "no_such_module:Thing"})
+    readers = catalogue.own_options("")
+    assert readers.keys() == {"depth", "width"}
+    assert readers["depth"](3) == 3
+    for value, reason in (("3", "expected `int`, got `str`"), (1.5, "expected `int`, got `float`")):
+        with pytest.raises(ValueError, match=reason):
+            readers["depth"](value)
+    assert Catalogue().own_options("") == Catalogue().own_options("no_such_module:Thing") == {}
+    assert Catalogue().own_options(f"{__name__}:Deep").keys() == {"depth", "width"}
+
+
+def config_of(**fields):
+    return parse_config({"profiles": {"default": {}}, **fields})[0]
+
+
+def test_what_is_looked_at_on_a_model():
+    clock = Clock(0.0)
+    catalogue = Catalogue(clock=clock)
+    assert catalogue.needs("m", config_of(), "least-request") == set()
+    assert catalogue.needs("m", config_of(), "least-busy-time") == {"gpu_busy_ratio", "busy_share"}
+    two = config_of(
+        profiles={"a": {"routingStrategy": "least-kv-cache:2,least-request"}, "b": {"routingStrategy": "nonsense"}}
+    )
+    assert catalogue.needs("m", two, "least-request") == {"kv_cache_usage", "cpu_cache_usage"}
+    locked = config_of(lockedRoutingStrategy="random", profiles={"default": {"routingStrategy": "throughput"}})
+    assert catalogue.needs("m", locked, "least-busy-time") == set()
+
+
+def test_what_clients_ask_for_is_looked_at_for_a_while():
+    clock = Clock(0.0)
+    catalogue = Catalogue(clock=clock)
+    catalogue.asked("m", "least-busy-time")
+    wanted = {"gpu_busy_ratio", "busy_share"}
+    assert catalogue.needs("m", config_of(), "random") == wanted
+    assert catalogue.needs("n", config_of(), "random") == set()
+    clock.now = ASKED_KEPT
+    assert catalogue.needs("m", config_of(), "random") == wanted
+    clock.now += 1
+    assert catalogue.needs("m", config_of(), "random") == set()
+
+
+def test_pods_that_leave_are_told_to_all():
+    heard = []
+
+    class Hearing(Mine):
+        def forget(self, pod, /):
+            heard.append(pod)
+
+    catalogue = Catalogue({"hearing": Hearing})
+    catalogue.get("hearing")
+    (pod,) = make_pods(1)
+    catalogue.forget(pod)
+    assert heard == [pod]
