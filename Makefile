@@ -4,7 +4,7 @@ BIN := .venv/bin
 BENCH := .venv-bench/bin
 VLLM ?= .venv-vllm
 
-.PHONY: demo tour test lint bench bench-memory test-vllm clean
+.PHONY: demo tour test lint bench bench-memory simulate test-vllm clean
 
 demo: .venv/demo
 	$(BIN)/aibrix-mw demo
@@ -27,6 +27,9 @@ bench: .venv-bench/ready
 
 bench-memory: .venv-bench/ready
 	$(BENCH)/python -m tests.benchmarks.memory
+
+simulate: .venv/dev
+	$(BIN)/python -m tests.experiments
 
 test-vllm: .venv/dev
 	$(BIN)/python tests/vllm/install.py $(VLLM)
