@@ -1,8 +1,20 @@
 """What a simulated engine counts, as sums and counts of vLLM's series: enough for windowed rates and means."""
 
-from collections import defaultdict
 from collections.abc import Mapping
 
+_COUNTERS = ("prefix_cache_queries_total", "prefix_cache_hits_total", "prompt_tokens_total")
+_HISTOGRAMS = (
+    "time_to_first_token_seconds",
+    "request_queue_time_seconds",
+    "request_prefill_time_seconds",
+    "request_decode_time_seconds",
+    "e2e_request_latency_seconds",
+    "request_prompt_tokens",
+    "request_generation_tokens",
+    "request_time_per_output_token_seconds",
+    "inter_token_latency_seconds",
+)
+_PARTS = ("_sum", "_count")
 _LABELS = '{engine="0",model_name="simulated"}'
 
 
@@ -12,9 +24,9 @@ class Counters:
     def __init__(self) -> None:
         self.busy = 0.0
         self.generated = 0
-        self._totals: defaultdict[str, float] = defaultdict(float)
-        for name in ("vllm:prefix_cache_queries_total", "vllm:prefix_cache_hits_total", "vllm:prompt_tokens_total"):
-            self._totals[name] = 0.0
+        self._totals = {
+            f"vllm:{name}": 0.0 for name in (*_COUNTERS, *(n + part for n in _HISTOGRAMS for part in _PARTS))
+        }
 
     def page(self, now: Mapping[str, float]) -> bytes:
         """A metrics page with what was counted and what is so `now`; a histogram is its `_sum` and `_count`."""

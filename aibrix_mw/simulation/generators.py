@@ -38,7 +38,7 @@ def chat(shape: Shape, kind: Chat = Chat()) -> list[Entry]:  # noqa: B008
     rng = Random(shape.seed)
     weights = list(accumulate(1 / rank**kind.zipf for rank in range(1, kind.prompts + 1)))
     entries: list[Entry] = []
-    for number, begun in enumerate(_poisson(rng, shape.rate / kind.turns, shape.seconds, -kind.turns * kind.think)):
+    for number, begun in enumerate(_poisson(rng, shape.rate / kind.turns, shape.seconds, -2 * kind.turns * kind.think)):
         prompt = rng.choices(range(kind.prompts), cum_weights=weights)[0]
         entries += _session(rng, kind, f"s{number}", f"system {prompt}", begun)
     return _within(entries, shape.seconds)

@@ -66,9 +66,9 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
         name = self.workload if self.trace is None else self.trace.name
         rate = requests / workloads[0][-1].arrival
         return (
-            f"{name}: {requests:.0f} requests at {rate:.1f} a second, {self.engines} engines"
+            f"{name}: {requests:.0f} requests at {rate:.1f} a second, engines {self.engines}"
             + (f" ({self.slow} at half speed)" if self.slow else "")
-            + f", {self.gateways} gateways, {len(workloads)} seeds"
+            + f", gateways {self.gateways}, seeds {len(workloads)}"
         )
 
     def fleet(self) -> Fleet:

@@ -14,7 +14,7 @@ LOAD, SEEDS, SECONDS = 0.7, 3, 300.0
 PEERS = ("cache-aware", "kv-cost")
 KEPT = 0.3
 """Share of the live sessions whose KV fits into the fleet."""
-CHAT_BLOCKS = 4000
+CHAT_BLOCKS = 3000
 """KV blocks of an engine by which that share comes about; the experiment checks it."""
 
 
