@@ -8,7 +8,7 @@ from aibrix_mw.simulation.records import percentile
 from aibrix_mw.simulation.study import SLOW, rolling
 from aibrix_mw.simulation.table import as_text
 from tests.experiments.promises import Report, at_least, at_most, by_name
-from tests.experiments.workloads import CHAT_BLOCKS, LOAD, SECONDS, SEEDS, shapes
+from tests.experiments.workloads import LOAD, SECONDS, SEEDS, shapes
 
 USERS, FACTOR = 10, 10.0
 ABUSED = {"vtc-basic": 1.2, "random": None, "least-request": None}
@@ -17,7 +17,7 @@ ABUSED = {"vtc-basic": 1.2, "random": None, "least-request": None}
 
 def abuse() -> Report:
     """One of eleven users sends ten times the tokens of another, on four engines."""
-    fleet = Fleet(engines=(EngineModel(kv_blocks=CHAT_BLOCKS),) * 4)
+    fleet = Fleet(engines=(EngineModel(),) * 4)
     rate = LOAD * capacity(fleet, abusive)
     lines, promises = [f"{'strategy':<16}{'others alone':>14}{'with the abuser':>17}{'rise':>7}"], []
     for strategy, bound in ABUSED.items():
@@ -42,8 +42,7 @@ def _others(strategy: str, fleet: Fleet, rate: float, factor: float) -> float:
 
 def uneven() -> Report:
     """One of eight engines at half speed."""
-    fast = EngineModel(kv_blocks=CHAT_BLOCKS)
-    fleet = Fleet(engines=(*(fast,) * 7, EngineModel(kv_blocks=CHAT_BLOCKS, speed=SLOW)))
+    fleet = Fleet(engines=(*(EngineModel(),) * 7, EngineModel(speed=SLOW)))
     tables, promises = [], []
     for name, generate in (("batch", batch), ("chat", chat)):
         rate = LOAD * capacity(fleet, generate)
@@ -62,7 +61,7 @@ def uneven() -> Report:
 def restarting() -> Report:
     """Engines are replaced one after the other."""
     seconds = WARM_UP * 400.0 + 8 * 35.0 + 30.0
-    fleet = Fleet(engines=(EngineModel(kv_blocks=CHAT_BLOCKS),) * 8, restarts=rolling(8, seconds - 30.0))
+    fleet = Fleet(restarts=rolling(8, seconds - 30.0))
     rate = LOAD * capacity(fleet, chat)
     lines, promises = [f"{'strategy':<16}{'largest share x n, by 5 s since Ready':>40}{'first token p95':>17}"], []
     for strategy in ("least-request", "least-latency", "prefix-cache"):

@@ -14,7 +14,7 @@ LOAD, SEEDS, SECONDS = 0.7, 3, 300.0
 PEERS = ("cache-aware", "kv-cost")
 KEPT = 0.3
 """Share of the live sessions whose KV fits into the fleet."""
-CHAT_BLOCKS = 3000
+CHAT_BLOCKS = 2400
 """KV blocks of an engine by which that share comes about; the experiment checks it."""
 
 
@@ -61,7 +61,7 @@ def nothing_shared(name: str) -> Callable[[], Report]:
     """An experiment on a workload whose prompts share nothing."""
 
     def run() -> Report:
-        fleet = Fleet(engines=(EngineModel(kv_blocks=CHAT_BLOCKS),) * 8)
+        fleet = Fleet()
         rate = LOAD * capacity(fleet, WORKLOADS[name])
         entries = [WORKLOADS[name](shape) for shape in shapes(rate)]
         strategies = ("random", "power-of-two", "least-request", "least-latency", "throughput", "least-kv-cache")
