@@ -86,7 +86,7 @@ class RoutingMiddleware:
             turn = self.admission.placed(target.pod)
             with target.pod.lease(request.prompt_tokens, target.match) as lease:
                 LEASE.put(scope, lease)
-                if self.admission.ejection.watches(target.pod):
+                if self.admission.ejection.on_trial(target.pod):
                     lease.answered = partial(self.admission.ejection.succeeded, target.pod, turn)
                 try:
                     await self.app(scope, receive, send)

@@ -61,9 +61,10 @@ class Ejection:
         """The pods that are out now, or on probation."""
         return [pod for pod, health in self._health.items() if health.out]
 
-    def watches(self, pod: Pod) -> bool:
-        """Whether a success of this pod would change anything."""
-        return pod in self._health
+    def on_trial(self, pod: Pod) -> bool:
+        """Whether the pod is out: then the first byte of an answer brings it back, and not only its end."""
+        health = self._health.get(pod)
+        return health is not None and health.out
 
     # --- what becomes of requests
 

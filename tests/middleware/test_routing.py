@@ -128,12 +128,12 @@ class Noting(Strategy):
         self.heard = [*getattr(self, "heard", []), (target, outcome)]
 
 
-def routed(app, strategy, **options):
+def routed(app, strategy, body=BODY, registry=None, **options):
     """Routing around an application, as if the layers outside had done their part."""
-    routing = RoutingMiddleware(app, registry=registry_of(info(1), info(2)), **options)
+    routing = RoutingMiddleware(app, registry=registry or registry_of(info(1), info(2)), **options)
 
     async def outside(scope, receive, send):
-        REQUEST.put(scope, ask_for())
+        REQUEST.put(scope, ask_for(body))
         PLAN.put(scope, Plan(strategy, "noting", "default"))
         await routing(scope, receive, send)
 
