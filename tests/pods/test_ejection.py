@@ -77,7 +77,7 @@ def test_a_probe_that_succeeds_ends_it(ejection, clock):
     clock.now = 31.0
     ejection.succeeded(pods[0], ejection.placed(pods[0]))
     assert list(ejection.admit(pods)) == pods
-    assert not ejection.watches(pods[0])
+    assert not ejection.on_trial(pods[0])
     fail(ejection, pods[0], pods)
     clock.now = 31.0 + 30.0
     assert pods[0] in ejection.admit(pods)  # and the next ejection is a first one again
@@ -163,4 +163,4 @@ def test_while_all_is_well_nothing_is_copied(ejection):
     pods = make_pods(3)
     ejection.succeeded(pods[0], ejection.placed(pods[0]))
     assert ejection.admit(pods) is pods
-    assert not ejection.watches(pods[0])
+    assert not ejection.on_trial(pods[0])
