@@ -30,7 +30,8 @@ _NEWEST = 0.02  # weight of one more prompt in that share
 _Amount = Annotated[float, Meta(ge=0)]
 _key = attrgetter("key")
 _queue = attrgetter("outstanding_uncached")
-_load = attrgetter("in_flight", "outstanding_uncached")
+_in_flight = attrgetter("in_flight")
+_wait = attrgetter("outstanding_uncached", "in_flight")
 
 
 class PrefixCache(PrefixScorer):
@@ -63,14 +64,14 @@ class PrefixCache(PrefixScorer):
     def among(
         self, request: InferenceRequest, pods: Pods, loads: Sequence[int], hashes: Sequence[int], depths: Depths
     ) -> Pod:
-        """The deepest match that has room, the least loaded one of equals; without any, a new home."""
+        """The deepest match that has room, the soonest ready one of equals; without any, a new home."""
         self._sharing += _NEWEST * ((1.0 if depths else 0.0) - self._sharing)
         mean = sum(loads) / len(loads)
         holder = self._holder(request, pods, loads, len(hashes), depths) if depths else None
         if holder is not None:
             return holder
         if self._sharing < NOTHING_SHARED:
-            return emptiest(pods, self.rng)
+            return soonest(pods, self.rng)
         least = min(loads)
         bound = least + self._sharing * (BOUND * (mean + 1.0) - least)
         return rendezvous(pods, hashes[min(SHARED_BLOCKS, len(hashes)) - 1], bound)
@@ -97,7 +98,7 @@ class PrefixCache(PrefixScorer):
         if not able:
             return None
         deepest = max(depth for depth, _ in able)
-        return emptiest([pod for depth, pod in able if depth == deepest], self.rng)
+        return soonest([pod for depth, pod in able if depth == deepest], self.rng)
 
     def _is_behind(self, pod: Pod, now: float) -> bool:
         """Whether the prompts that the pod still has to compute would take it too long; unknown is no."""
@@ -115,10 +116,12 @@ class PrefixCache(PrefixScorer):
         return [1.0 - depths.get(pod.uid, 0) / len(hashes) for pod in pods]
 
 
-def emptiest(pods: Pods, rng: Random) -> Pod:
-    """The pod with the fewest requests, and of those with the fewest tokens before their first one."""
-    least = min(map(_load, pods))
-    return any_of([pod for pod in pods if _load(pod) == least], rng)
+def soonest(pods: Pods, rng: Random) -> Pod:
+    """The pod with the fewest prompt tokens to compute, of those with hardly more requests than the fewest."""
+    bound = BOUND * (min(map(_in_flight, pods)) + 1.0)
+    near = [pod for pod in pods if pod.in_flight <= bound]
+    least = min(map(_wait, near))
+    return any_of([pod for pod in near if _wait(pod) == least], rng)
 
 
 def rendezvous(pods: Pods, prompt: int, bound: float) -> Pod:

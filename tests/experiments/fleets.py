@@ -5,11 +5,12 @@ from aibrix_mw.simulation.engine import EngineModel
 from aibrix_mw.simulation.fleet import Fleet, Simulation
 from aibrix_mw.simulation.generators import Shape, abusive, batch, chat
 from aibrix_mw.simulation.records import percentile
-from aibrix_mw.simulation.study import SLOW, rolling
+from aibrix_mw.simulation.study import RESTART_EVERY, SLOW, rolling
 from aibrix_mw.simulation.table import as_text
 from tests.experiments.promises import Report, at_least, at_most, by_name
 from tests.experiments.workloads import LOAD, SECONDS, SEEDS, shapes
 
+ENGINES = 8
 USERS, FACTOR = 10, 10.0
 ABUSED = {"vtc-basic": 1.2, "random": None, "least-request": None}
 """Strategy -> how much the others' p95 may rise."""
@@ -42,7 +43,7 @@ def _others(strategy: str, fleet: Fleet, rate: float, factor: float) -> float:
 
 def uneven() -> Report:
     """One of eight engines at half speed."""
-    fleet = Fleet(engines=(*(EngineModel(),) * 7, EngineModel(speed=SLOW)))
+    fleet = Fleet(engines=(*(EngineModel(),) * (ENGINES - 1), EngineModel(speed=SLOW)))
     tables, promises = [], []
     for name, generate in (("batch", batch), ("chat", chat)):
         rate = LOAD * capacity(fleet, generate)
@@ -55,13 +56,13 @@ def uneven() -> Report:
             for other in ("random", "least-request")
             for ours in [found["least-latency"].first_p95]
         ]
-    return Report("one engine of eight at half speed", "\n\n".join(tables), promises)
+    return Report(f"one engine of {ENGINES} at half speed", "\n\n".join(tables), promises)
 
 
 def restarting() -> Report:
     """Engines are replaced one after the other."""
-    seconds = WARM_UP * 400.0 + 8 * 35.0 + 30.0
-    fleet = Fleet(restarts=rolling(8, seconds - 30.0))
+    seconds = ENGINES * RESTART_EVERY / (1.0 - WARM_UP)
+    fleet = Fleet(engines=(EngineModel(),) * ENGINES, restarts=rolling(ENGINES, seconds))
     rate = LOAD * capacity(fleet, chat)
     lines, promises = [f"{'strategy':<16}{'largest share x n, by 5 s since Ready':>40}{'first token p95':>17}"], []
     for strategy in ("least-request", "least-latency", "prefix-cache"):
@@ -72,7 +73,7 @@ def restarting() -> Report:
         wait = sum(run.figures(WARM_UP * seconds).first_p95 for run in runs) / SEEDS
         lines.append(f"{strategy:<16}{' '.join(f'{share:.2f}' for share in shares):>40}{wait:>17.3f}")
         promises.append(at_most(f"{strategy}, share of a new pod x n in any 5 s of its first 30", max(shares), 1.0))
-    return Report(f"rolling restart of eight engines, {rate:.1f} requests/s", "\n".join(lines), promises)
+    return Report(f"rolling restart of {ENGINES} engines, {rate:.1f} requests/s", "\n".join(lines), promises)
 
 
 def share_of_new(run: Simulation, index: int) -> float:

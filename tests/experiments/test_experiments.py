@@ -28,7 +28,7 @@ def test_experiment(name):
 
 
 def test_restarting(monkeypatch):
-    monkeypatch.setattr(fleets, "capacity", lambda fleet, generate: 1.0)
+    monkeypatch.setattr(fleets, "ENGINES", 2)
     report = fleets.restarting()
     assert [len(line.split()) for line in report.table.splitlines()[1:]] == [8] * 3
     assert len(report.promises) == 3

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from aibrix_mw.strategies.prefix_cache import NOTHING_SHARED, PrefixCache, emptiest
+from aibrix_mw.strategies.prefix_cache import NOTHING_SHARED, PrefixCache, soonest
 from tests.strategies.reports import clock
 from tests.strategies.test_prefix_cache import prompt
 from tests.support import make_pods
@@ -52,11 +52,14 @@ def test_of_equal_holders_the_one_with_the_shorter_queue(strategy):
     assert {strategy.pick(prompt(1), pods).pod for _ in range(20)} == {pods[1]}
 
 
-def test_emptiest():
-    pods = make_pods(4)
-    for pod, in_flight, queue in zip(pods, (2, 1, 1, 1), (0, 9, 3, 3), strict=True):
+def test_soonest():
+    """At most 1.25 x (1 + 1) requests: 2 are near enough. Then the shorter queue decides, then fewer requests."""
+    pods = make_pods(5)
+    for pod, in_flight, queue in zip(pods, (3, 1, 2, 1, 2), (0, 9, 3, 3, 3), strict=True):
         pod.in_flight, pod.outstanding_uncached = in_flight, queue
-    assert {emptiest(pods, Random(seed)) for seed in range(20)} == {pods[2], pods[3]}
+    assert {soonest(pods, Random(seed)) for seed in range(20)} == {pods[3]}
+    pods[3].in_flight = 2
+    assert {soonest(pods, Random(seed)) for seed in range(20)} == {pods[2], pods[3], pods[4]}
 
 
 def test_new_prompts_find_a_home_where_prompts_share(strategy):
