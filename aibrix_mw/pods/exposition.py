@@ -5,41 +5,50 @@ from math import isfinite
 
 LOOK_AGAIN = 60
 """Readings after which series that were absent are looked for again."""
+DRIFT = 256
+"""Bytes by which a text may have become shorter before a series since the last reading; by more, and the series is
+looked for from the beginning."""
+
+_AFTER_NAME = (b"{", b" ", b"\t")
 
 
 class SeriesReader:
     """Reads the samples of some series out of one engine's metrics, again and again.
 
-    An engine writes its families in the same order each time: after the first reading, each series is looked for from
-    where the last one ended, so that the text is passed over once, by C's search for a byte string.
+    An engine writes its families in the same order each time, and nearly as long: after the first reading each series
+    is looked for from shortly before the place where it was, so that most of the text is not even searched.
     """
 
     def __init__(self, names: Iterable[bytes]) -> None:
         self.names = frozenset(names)
-        self._order: list[bytes] = []
+        self._places: list[tuple[int, bytes]] = []
         self._readings = 0
 
     def read(self, text: bytes) -> dict[bytes, list[float]]:
         """Samples by series, one per label set; a series that is absent, or not finite, is not in it."""
-        names: Iterable[bytes] = self._order
+        places = self._places
         if self._readings % LOOK_AGAIN == 0:
-            names = [*self._order, *sorted(self.names.difference(self._order))]
+            known = {name for _, name in places}
+            places = [*places, *((len(text), name) for name in self.names - known)]
         self._readings += 1
-        places: list[tuple[int, bytes]] = []
         found: dict[bytes, list[float]] = {}
-        end = 0
-        for name in names:
-            at = _find(text, name, end)
-            if at < 0:
-                at = _find(text, name, 0)
-            if at < 0:
-                continue
-            samples, end = _samples(text, name, at)
-            places.append((at, name))
-            if samples:
-                found[name] = samples
-        self._order = [name for _, name in sorted(places)]
+        self._places = []
+        for place, name in places:
+            at = _first_line(text, name, place)
+            if at >= 0:
+                self._places.append((at, name))
+                samples = _samples(text, name, at)
+                if samples:
+                    found[name] = samples
         return found
+
+
+def _first_line(text: bytes, name: bytes, place: int) -> int:
+    """Where a series begins, which was at `place` before; -1 when there is none."""
+    at = _find(text, name, max(0, place - DRIFT))
+    if at > 0 and text.startswith(name, text.rfind(b"\n", 0, at - 1) + 1):
+        at = -1  # in the midst of it
+    return at if at >= 0 else _find(text, name, 0)
 
 
 def _find(text: bytes, name: bytes, start: int) -> int:
@@ -49,22 +58,22 @@ def _find(text: bytes, name: bytes, start: int) -> int:
         at = text.find(name, at)
         if at < 0:
             return -1
-        if (at == 0 or text[at - 1] == 10) and text[at + len(name) : at + len(name) + 1] in {b"{", b" ", b"\t"}:
+        if (at == 0 or text[at - 1] == 10) and text[at + len(name) : at + len(name) + 1] in _AFTER_NAME:
             return at
         at += len(name)
 
 
-def _samples(text: bytes, name: bytes, at: int) -> tuple[list[float], int]:
-    """The values of consecutive lines of one series, and where they end."""
+def _samples(text: bytes, name: bytes, at: int) -> list[float]:
+    """The values of consecutive lines of one series."""
     values: list[float] = []
-    while text.startswith(name, at) and text[at + len(name) : at + len(name) + 1] in {b"{", b" ", b"\t"}:
+    while text.startswith(name, at) and text[at + len(name) : at + len(name) + 1] in _AFTER_NAME:
         end = text.find(b"\n", at)
         end = len(text) if end < 0 else end
         value = _value(text[at + len(name) : end])
         if value is not None:
             values.append(value)
         at = end + 1
-    return values, at
+    return values
 
 
 def _value(rest: bytes) -> float | None:

@@ -56,6 +56,16 @@ def test_the_order_may_change_between_readings():
         assert reader.read(text) == {b"abc"[i : i + 1]: [i + 1.0] for i in range(3) if b"abc"[i : i + 1] in text}
 
 
+@pytest.mark.parametrize("filler", [0, 10, 3000])
+def test_a_text_that_becomes_shorter_or_longer(filler):
+    """The place where a series was may be in the midst of it now, or after it."""
+    lines = b"".join(b'a{rank="%d"} %d\n' % (rank, rank) for rank in range(100))
+    reader = SeriesReader([b"a", b"b"])
+    for before in (1000, filler, 5000, 1100):
+        text = b"# " + b"x" * before + b"\n" + lines + b"b 1\n"
+        assert reader.read(text) == {b"a": [float(rank) for rank in range(100)], b"b": [1.0]}
+
+
 def test_what_was_absent_is_looked_for_now_and_then():
     reader = SeriesReader([b"a", b"late"])
     assert reader.read(b"a 1\n") == {b"a": [1.0]}
