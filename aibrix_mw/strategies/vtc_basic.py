@@ -33,8 +33,10 @@ class VtcBasic(Scorer):
     what the user was charged within the window (`windowSeconds`, 300): input + 2 x output, estimated as
     ceil(bytes / 4) and ceil(1.5 x input) when the request is routed, replaced by the engine's count at its end.
     bucket = max(1000, (fewest + most of all users) / 2), 4500 while there are none. So users of about the same
-    consumption share pods, and one who takes much more does not stand in everybody's way. `fairnessWeight` and
-    `utilizationWeight` weigh the terms. A request without a user goes to least-request.
+    consumption share pods, and one who takes much more does not stand in everybody's way. `fairnessWeight` (1) and
+    `utilizationWeight` (2) weigh the terms; with 1 for both, users alike crowd one pod until it has a third of 100
+    requests more than the next, seen by each replica, and its KV cache is full before. A request without a user goes to
+    least-request.
 
     After "Fairness in Serving Large Language Models" (Sheng et al., arXiv 2401.00588).
     """
@@ -53,7 +55,7 @@ class VtcBasic(Scorer):
     ) -> None:
         super().__init__(rng, options, clock)
         self.fairness_weight: float = self.options.get("fairnessWeight", 1.0)
-        self.utilization_weight: float = self.options.get("utilizationWeight", 1.0)
+        self.utilization_weight: float = self.options.get("utilizationWeight", 2.0)
         self.tokens = SlidingSums(self.options.get("windowSeconds", 300.0))
         # when each request was charged: once, however many pods are tried
         self._charged: WeakKeyDictionary[InferenceRequest, float] = WeakKeyDictionary()

@@ -37,10 +37,10 @@ def usage(prompt, completion):
 
 
 def test_a_new_user_among_nobody(strategy):
-    """No tokens: wanted index 0; fairness i / 3, utilisation in_flight / 100, at most 1."""
+    """No tokens: wanted index 0; fairness i / 3, twice the utilisation in_flight / 100, at most 1."""
     pods = make_pods(4)
     pods[0].in_flight, pods[1].in_flight = 50, 300
-    assert strategy.scores(request_of("a"), pods) == pytest.approx([0.5, 1 / 3 + 1, 2 / 3, 1.0])
+    assert strategy.scores(request_of("a"), pods) == pytest.approx([1.0, 1 / 3 + 2, 2 / 3, 1.0])
 
 
 def test_a_worked_example(strategy, clock):
