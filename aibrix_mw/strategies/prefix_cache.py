@@ -59,21 +59,23 @@ class PrefixCache(PrefixScorer):
         super().__init__(rng, options, clock)
         self.deviation_factor: float = self.options.get("deviationFactor", 2.0)
         self.max_queue: float = self.options.get("maxQueueSeconds", 5.0)
-        self._sharing = 1.0
+        self._sharing: dict[str, float] = {}  # share of a model's prompts that have had any match
 
     def among(
         self, request: InferenceRequest, pods: Pods, loads: Sequence[int], hashes: Sequence[int], depths: Depths
     ) -> Pod:
         """The deepest match that has room, the soonest ready one of equals; without any, a new home."""
-        self._sharing += _NEWEST * ((1.0 if depths else 0.0) - self._sharing)
+        sharing = self._sharing.get(request.model, 1.0)
+        sharing += _NEWEST * ((1.0 if depths else 0.0) - sharing)
+        self._sharing[request.model] = sharing
         mean = sum(loads) / len(loads)
         holder = self._holder(request, pods, loads, len(hashes), depths) if depths else None
         if holder is not None:
             return holder
-        if self._sharing < NOTHING_SHARED:
+        if sharing < NOTHING_SHARED:
             return soonest(pods, self.rng)
         least = min(loads)
-        bound = least + self._sharing * (BOUND * (mean + 1.0) - least)
+        bound = least + sharing * (BOUND * (mean + 1.0) - least)
         return rendezvous(pods, hashes[min(SHARED_BLOCKS, len(hashes)) - 1], bound)
 
     def _holder(

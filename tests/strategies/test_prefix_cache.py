@@ -181,3 +181,14 @@ def test_where_prompts_share_nothing_the_load_is_as_even_as_by_least_request(str
         if number > 400:
             worst = max(worst, max(pod.in_flight for pod in pods))
     assert worst <= 11  # 8 on average
+
+
+def test_what_one_models_prompts_share_says_nothing_of_another_ones(strategy):
+    pods = make_pods(8)
+    for number in range(300):
+        strategy.pick(prompt(number), pods)
+    other = PrefixCache(Random(2), clock=clock())
+    for number in range(20):
+        request = prompt(number)
+        request.model = "n"
+        assert strategy.pick(request, pods).pod is other.pick(request, pods).pod
