@@ -1,6 +1,7 @@
 """What every strategy of the table, and every list, promises."""
 
 import inspect
+import sys
 import time
 from collections import Counter
 from random import Random
@@ -154,9 +155,14 @@ def test_500_pods(name, strategy):
     request = full_request()
     strategy.pick(request, pods)
     seconds = []
-    for _ in range(15):
-        begun = time.perf_counter()
-        strategy.pick(request, pods)
-        seconds.append(time.perf_counter() - begun)
+    tracer = sys.gettrace()
+    sys.settrace(None)  # what coverage costs is not the strategy's
+    try:
+        for _ in range(60):
+            begun = time.perf_counter()
+            strategy.pick(request, pods)
+            seconds.append(time.perf_counter() - begun)
+    finally:
+        sys.settrace(tracer)
     longest = 600e-6 if "," in name else LONGEST_PICK.get(name, 250e-6)
     assert min(seconds) < 3 * longest
