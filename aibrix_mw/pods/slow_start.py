@@ -6,7 +6,7 @@ from collections.abc import Callable, MutableMapping, Sequence
 from aibrix_mw.pods.pod import Pod
 
 FIRST_SHARE = 0.1
-BURST = 2.0
+BURST = 1.0  # with 2 of every replica a pod gets more than 1 / n of some 5 s at the end of its period
 
 
 class SlowStart:
@@ -14,7 +14,7 @@ class SlowStart:
 
     Such a pod's weight grows from 10 % to 100 %. Each choice among n pods gives it weight / all weights, at most 1 / n,
     of a ticket; it is a candidate while it has a whole one, and pays with it when it is chosen. So whatever strategy
-    chooses, the pod gets no more than its share, plus two requests at once. Where nobody but such pods is left, none
+    chooses, the pod gets no more than its share, plus one request. Where nobody but such pods is left, none
     is held back.
     """
 
