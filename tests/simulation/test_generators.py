@@ -43,9 +43,9 @@ def test_chat_is_even_from_the_start():
 
 
 def test_system_prompts_follow_zipf():
-    counts = Counter(entry.blocks[0][0] for entry in chat(Shape(rate=100.0, seconds=300.0), Chat(prompts=8)))
-    assert counts["system 0"] / counts["system 1"] == pytest.approx(2.0, rel=0.15)
-    assert counts["system 0"] / counts["system 3"] == pytest.approx(4.0, rel=0.2)
+    counts = Counter(entry.blocks[0][0] for entry in chat(Shape(rate=100.0, seconds=120.0), Chat(prompts=8)))
+    assert counts["system 0"] / counts["system 1"] == pytest.approx(2.0, rel=0.2)
+    assert counts["system 0"] / counts["system 3"] == pytest.approx(4.0, rel=0.25)
 
 
 def test_batch_shares_nothing():

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from aibrix_mw.cli import main
 from aibrix_mw.errors import ConfigurationError
+from aibrix_mw.simulation import study
 from aibrix_mw.simulation.study import Study, rolling
 from aibrix_mw.simulation.trace import read_trace
 
@@ -77,12 +78,15 @@ def test_progress_is_told_on_the_error_output_only():
     assert "\r" not in done.stderr  # no bar without a terminal
 
 
-def test_load_is_a_share_of_what_the_fleet_can_do():
-    def requests(load):
-        study = Study(strategies=("random",), workload="batch", engines=1, load=load, seconds=60.0, seeds=1)
-        return len(study.workloads()[0])
+def test_load_is_a_share_of_what_the_fleet_can_do(monkeypatch):
+    monkeypatch.setattr(study, "capacity", lambda fleet, generate: 10.0 * len(fleet.engines))
 
-    assert requests(0.8) == pytest.approx(2 * requests(0.4), rel=0.15)
+    def requests(load):
+        options = Study(strategies=("random",), workload="batch", engines=1, load=load, seconds=100.0, seeds=1)
+        return len(options.workloads()[0])
+
+    assert requests(0.8) == pytest.approx(800, rel=0.1)
+    assert requests(0.4) == pytest.approx(400, rel=0.1)
 
 
 def test_fleets():
