@@ -30,8 +30,8 @@ def test_experiment(name):
 def test_restarting(monkeypatch):
     monkeypatch.setattr(fleets, "ENGINES", 2)
     report = fleets.restarting()
-    assert [len(line.split()) for line in report.table.splitlines()[1:]] == [8] * 3
-    assert len(report.promises) == 3
+    assert [len(line.split()) for line in report.table.splitlines()[1:]] == [8] * 5
+    assert len(report.promises) == 5
 
 
 def test_promises():
