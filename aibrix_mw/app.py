@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aibrix_mw.access import Access
 from aibrix_mw.admin import create_admin
-from aibrix_mw.choosing import Strategies, open_catalogue, read_session_key
+from aibrix_mw.choosing import Choosing, Strategies
 from aibrix_mw.counting import Counting
 from aibrix_mw.discovery import Discovery
 from aibrix_mw.endpoints import endpoints
@@ -29,7 +29,6 @@ from aibrix_mw.middleware.ratelimit import RateLimitMiddleware, quoting
 from aibrix_mw.middleware.request_id import RequestIdMiddleware
 from aibrix_mw.middleware.routing import RoutingMiddleware
 from aibrix_mw.paths import INFERENCE_PATHS
-from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.proxy import Proxy, not_found
 from aibrix_mw.retry import RetryBudget
 from aibrix_mw.settings import Settings, UsersSettings, from_dict
@@ -58,12 +57,9 @@ class Gateway:
 
     def __init__(self, settings: Settings, outer: Outer = (), strategies: Strategies | None = None) -> None:
         self.lifecycle = Lifecycle()
-        self.catalogue = open_catalogue(settings.routing, strategies or {})
-        self.registry = PodRegistry(
-            remember=settings.discovery.remember,
-            last_resort=settings.routing.use_terminating_as_last_resort,
-            check=self.catalogue.faults,
-        )
+        self.choosing = Choosing(settings, strategies or {})
+        self.catalogue = self.choosing.catalogue
+        self.registry = self.choosing.registry
         self.live = LiveSettings(settings, self.registry)
         self.paths = INFERENCE_PATHS | set(settings.routing.extra_paths)
         self.upstream = SchemeUpstream(
@@ -77,12 +73,14 @@ class Gateway:
         self.access = Access(settings.auth)
         self.counting = Counting(settings.store, settings.rate_limit, self.lifecycle)
         self.quotas = ModelQuotas(self.registry)
-        self.sharing = Sharing(settings, self.registry, self.counting)
+        self.sharing = Sharing(settings, self.registry, self.counting, self.catalogue)
+        self.scraper = self.choosing.scraper(settings.scrape, self.upstream)
         self._background = [
             *self.discovery.watchers(),
             *self.access.watchers(),
             *self.counting.watchers(),
             *self.sharing.watchers(),
+            self.scraper.run,
         ]
         self._made: dict[Any, Any] = {}
         observer, exposition = metrics_layer(
@@ -92,6 +90,7 @@ class Gateway:
             followed=self.discovery.kubernetes,
             limiter=self.counting.limiter,
             quotas=self.quotas,
+            ejected=self.choosing.admission.ejection.ejected,
         )
         self.stack = self._stack([*outer], observer)
         self.admin = create_admin(self.lifecycle, self.registry, self.faults, exposition)
@@ -154,6 +153,7 @@ class Gateway:
                 paths=paths,
                 attempts=routing.attempts,
                 budget=RetryBudget(routing.retry_budget, routing.retry_floor),
+                admission=self.choosing.admission,
             ),
         ]
         app: ASGIApp = self._proxy(paths)
@@ -182,7 +182,7 @@ class Gateway:
         """Discover pods and take requests for the length of the block; for the host application's lifespan."""
         self.access.load()
         self.counting.load()
-        read_session_key(self.settings.routing, self.catalogue)
+        self.choosing.load()
         await self.discovery.open()
         await self.counting.start()
         tasks = [asyncio.ensure_future(work()) for work in self._background]

@@ -1,18 +1,74 @@
-"""How pods are chosen: the table of strategies, as settings and the host application extend it."""
+"""How pods are chosen: which there are, the table of strategies, and what these get to see of pods and engines."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 from aibrix_mw.errors import ConfigurationError, Fault
-from aibrix_mw.settings import RoutingSettings
+from aibrix_mw.pods.admission import Admission
+from aibrix_mw.pods.ejection import Ejection
+from aibrix_mw.pods.registry import PodRegistry
+from aibrix_mw.pods.scraper import Scraper
+from aibrix_mw.profiles import BUILT_IN, Reader
+from aibrix_mw.settings import RoutingSettings, ScrapeSettings, Settings
 from aibrix_mw.strategies.base import Strategy
 from aibrix_mw.strategies.catalogue import Catalogue, load_class
+from aibrix_mw.upstream.base import Upstream
+from aibrix_mw.upstream.fetch import Fetch
 
 Strategies = Mapping[str, str | type[Strategy]]
 
 
-def open_catalogue(routing: RoutingSettings, strategies: Strategies) -> Catalogue:
-    """The table with `strategies` added; ConfigurationError where a class, or the default strategy, is not there."""
+class Choosing:
+    """Strategies and pods, which know of each other.
+
+    `strategies` are added to the table; ConfigurationError where a class, or the default strategy, is not there.
+    """
+
+    def __init__(self, settings: Settings, strategies: Strategies) -> None:
+        self.routing = settings.routing
+        self.catalogue = _open_catalogue(self.routing, strategies)
+        self.registry = PodRegistry(
+            remember=settings.discovery.remember,
+            last_resort=self.routing.use_terminating_as_last_resort,
+            check=self.catalogue.faults,
+            own_options=self.own_options,
+        )
+        self.registry.leaving.append(self.catalogue.forget)
+        ejection = Ejection(
+            consecutive_failures=settings.ejection.consecutive_failures,
+            base=settings.ejection.base,
+            cap=settings.ejection.cap,
+            max_share=settings.ejection.max_share,
+        )
+        self.admission = Admission(self.registry, ejection, self.routing.slow_start)
+
+    def load(self) -> None:
+        """Read the key in `session_key_file`, if there is one; ConfigurationError when it cannot be read."""
+        file = self.routing.session_key_file
+        if file is None:
+            return
+        try:
+            key = Path(file).read_bytes().strip()
+        except OSError as error:
+            raise ConfigurationError([Fault("routing.session_key_file", f"{file}: {error.strerror}")]) from None
+        self.catalogue.preset("session-affinity", {"sessionKey": key[:64]})
+
+    def scraper(self, scrape: ScrapeSettings, upstream: Upstream) -> Scraper:
+        """What asks engines for as much as the strategies in use look at."""
+        return Scraper(self.registry, Fetch(upstream, scrape.timeout), self.needs, interval=scrape.interval)
+
+    def own_options(self, spec: str) -> Mapping[str, Reader]:
+        """Keys of routingConfig that only the strategy of this name reads; without a name it is the default one."""
+        return self.catalogue.own_options(spec or self.routing.default_strategy)
+
+    def needs(self, model: str) -> frozenset[str]:
+        """What strategies want to know of the model's engines."""
+        served = self.registry.find(model)
+        config = served.config if served is not None else BUILT_IN
+        return self.catalogue.needs(model, config, self.routing.default_strategy)
+
+
+def _open_catalogue(routing: RoutingSettings, strategies: Strategies) -> Catalogue:
     for found in strategies.values():
         if isinstance(found, str):
             load_class(found)
@@ -21,15 +77,3 @@ def open_catalogue(routing: RoutingSettings, strategies: Strategies) -> Catalogu
     if fault is not None:
         raise ConfigurationError([fault])
     return catalogue
-
-
-def read_session_key(routing: RoutingSettings, catalogue: Catalogue) -> None:
-    """Give the strategies the key in `session_key_file`, if there is one; ConfigurationError when it cannot be read."""
-    file = routing.session_key_file
-    if file is None:
-        return
-    try:
-        key = Path(file).read_bytes().strip()
-    except OSError as error:
-        raise ConfigurationError([Fault("routing.session_key_file", f"{file}: {error.strerror}")]) from None
-    catalogue.preset("session-affinity", {"sessionKey": key[:64]})

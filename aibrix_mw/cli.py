@@ -1,4 +1,4 @@
-"""The command line: `aibrix-mw serve | engine | demo | validate | keys | users`."""
+"""The command line: `aibrix-mw serve | engine | demo | validate | keys | users | simulate`."""
 
 import logging
 import signal
@@ -14,6 +14,7 @@ import msgspec
 
 from aibrix_mw import __version__
 from aibrix_mw.commands.keys import keys
+from aibrix_mw.commands.simulate import simulate
 from aibrix_mw.commands.users import users
 from aibrix_mw.errors import ConfigurationError, Fault
 from aibrix_mw.settings import ModelSettings, Settings, load
@@ -29,6 +30,7 @@ def main() -> None:
 
 main.add_command(keys)
 main.add_command(users)
+main.add_command(simulate)
 
 
 def _report(error: ConfigurationError) -> NoReturn:

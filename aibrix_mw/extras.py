@@ -1,5 +1,6 @@
 """Parts that need an extra of the package: imported only when they are on, missed with a word on what to install."""
 
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from starlette.middleware import Middleware
@@ -8,6 +9,7 @@ from aibrix_mw.admin import Exposition
 from aibrix_mw.errors import ConfigurationError, Fault
 from aibrix_mw.limiting.limiter import Limiter, SharedLimiter
 from aibrix_mw.limiting.model import ModelQuotas
+from aibrix_mw.pods.pod import Pod
 from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.settings import Settings
 from aibrix_mw.strategies.catalogue import Catalogue
@@ -36,6 +38,7 @@ def metrics_layer(
     followed: "KubernetesPods | None",
     limiter: Limiter | SharedLimiter,
     quotas: ModelQuotas,
+    ejected: Callable[[], Iterable[Pod]],
 ) -> tuple[list[Middleware], Exposition | None]:
     """The metrics layer and what the admin port exposes; nothing when they are off."""
     if not settings.metrics.enabled:
@@ -48,7 +51,7 @@ def metrics_layer(
     except ImportError as error:
         reason = "needs prometheus_client: pip install 'aibrix-mw[metrics]', or set it to false"
         raise ConfigurationError([Fault("metrics.enabled", reason)]) from error
-    metrics = GatewayMetrics(registry, per_pod=settings.metrics.per_pod, strategies=catalogue)
+    metrics = GatewayMetrics(registry, per_pod=settings.metrics.per_pod, strategies=catalogue, ejected=ejected)
     metrics.registry.register(DiscoveryMetrics(registry, followed))
     limits = LimitMetrics(limiter, quotas.limits)
     metrics.registry.register(limits)

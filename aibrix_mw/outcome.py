@@ -27,7 +27,8 @@ class Attempt(msgspec.Struct, frozen=True):
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """How a request ended; times are seconds by `time.perf_counter`, 0 where it did not come so far.
 
-    `name` is `ok`, the outcome of a refusal, `engine_error`, `stream_truncated` or `client_cancelled`.
+    `name` is `ok`, the outcome of a refusal, `engine_error`, `stream_truncated` or `client_cancelled`; `reason` is why
+    an answer was truncated. Tokens are the engine's own count, None where it gave none.
     """
 
     name: str
@@ -35,3 +36,6 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     sent: float = 0.0
     first_byte: float = 0.0
     last_byte: float = 0.0
+    reason: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None

@@ -23,7 +23,7 @@ from aibrix_mw.outcome import Outcome
 from aibrix_mw.paths import INFERENCE_PATHS, is_anthropic, route_path
 from aibrix_mw.remainder import remainder
 from aibrix_mw.request import InferenceRequest
-from aibrix_mw.scope import ATTEMPT, CLIENT_LEFT, OUTCOME, PROFILE, REQUEST, REQUEST_ID, TARGET, refuse
+from aibrix_mw.scope import ATTEMPT, CLIENT_LEFT, LEASE, OUTCOME, PROFILE, REQUEST, REQUEST_ID, TARGET, refuse
 from aibrix_mw.upstream.base import Answer, EngineRequest, Timeouts, Timers, Upstream
 
 _UNAVAILABLE = frozenset({502, 503})
@@ -134,6 +134,9 @@ class Proxy:
             relay = Relay(answer, request.path, chunk, sent, self.clock)
             if answer.status in _UNAVAILABLE:
                 raise EngineUnavailable(answer, relay.run)
+            lease = LEASE.get(scope)
+            if lease is not None:
+                lease.first_byte(streamed=request.stream)
             await relay.run(scope, send)
         except EngineUnavailable:
             raise
@@ -178,16 +181,23 @@ class Relay:
             self._record(scope, "engine_error" if answer.status >= 500 else "ok")
             await send({"type": "http.response.body", "body": self._chunk})
         except UpstreamError as error:
-            self._record(scope, "stream_truncated")
+            self._record(scope, "stream_truncated", error.reason)
             await self._explain(error, headers, send)
         except OSError:  # what an ASGI server may raise when nobody reads the answer any more
             raise ClientLeft from None
         finally:
             answer.close()
 
-    def _record(self, scope: Scope, name: str) -> None:
-        status, now = self.answer.status, self.clock()
-        OUTCOME.put(scope, Outcome(name=name, status=status, sent=self.sent, first_byte=self.first_byte, last_byte=now))
+    def _record(self, scope: Scope, name: str, reason: str | None = None) -> None:
+        outcome = Outcome(
+            name=name,
+            status=self.answer.status,
+            sent=self.sent,
+            first_byte=self.first_byte,
+            last_byte=self.clock(),
+            reason=reason,
+        )
+        OUTCOME.put(scope, outcome)
 
     async def _explain(self, error: UpstreamError, headers: list[tuple[bytes, bytes]], send: Send) -> None:
         """Tell a reader of events what has happened; nothing can be added to any other body."""

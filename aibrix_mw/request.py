@@ -69,7 +69,7 @@ def _explain(problem: str) -> InvalidRequest:
     return InvalidRequest(f"{path or 'the body'}: {match['reason']}", param=path or None)
 
 
-class InferenceRequest(msgspec.Struct, kw_only=True, eq=False):
+class InferenceRequest(msgspec.Struct, kw_only=True, eq=False, weakref=True):
     """One inference request; written once by the model middleware, read by everyone inside of it.
 
     `requested_model` is what the client wrote; `model` is what serves it and what profiles, limits and metrics are
@@ -113,7 +113,11 @@ class InferenceRequest(msgspec.Struct, kw_only=True, eq=False):
     @property
     def prompt_tokens(self) -> int:
         """Estimated prompt tokens: a token per four bytes of the prompt, rounded up."""
-        return -(-len(self.prompt) // 4)
+        if self._prompt is not None:
+            return -(-len(self._prompt) // 4)
+        fields = self.fields  # every request is weighed, most prompts are never looked at: no copy is made
+        size = _size(fields.messages) or _size(fields.prompt) or _size(fields.input)
+        return -(-(_size(fields.tools) + size) // 4)
 
     @property
     def previous_response_id(self) -> bytes:
@@ -135,6 +139,12 @@ def _given(raw: msgspec.Raw) -> bytes:
     """The raw value; a null is as good as an absent field."""
     text = bytes(raw)
     return b"" if text == b"null" else text
+
+
+def _size(raw: msgspec.Raw) -> int:
+    """Bytes of the raw value, without copying it."""
+    view = memoryview(raw)
+    return 0 if view.nbytes == 4 and bytes(view) == b"null" else view.nbytes
 
 
 def top_level_values(body: bytes | bytearray) -> Iterator[tuple[str, int, int]]:

@@ -13,7 +13,7 @@ from aibrix_mw.errors import REFUND, GatewayError, Headers
 from aibrix_mw.keys import Key
 from aibrix_mw.outcome import Attempt, Outcome
 from aibrix_mw.paths import INFERENCE_PATHS, route_path
-from aibrix_mw.pods.pod import Target
+from aibrix_mw.pods.pod import Lease, Target
 from aibrix_mw.profiles import ConfigProfile
 from aibrix_mw.request import InferenceRequest
 from aibrix_mw.strategies.plan import Plan
@@ -58,8 +58,9 @@ PROFILE: Slot[ConfigProfile] = Slot("profile", "ProfileMiddleware")
 PLAN: Slot[Plan] = Slot("plan", "PlanMiddleware")
 TARGET: Slot[Target] = Slot("target", "RoutingMiddleware")
 ATTEMPT: Slot[Attempt] = Slot("attempt", "RoutingMiddleware")
+LEASE: Slot[Lease] = Slot("lease", "RoutingMiddleware")
 OUTCOME: Slot[Outcome] = Slot("outcome", "whoever ends the request")
-USAGE: Slot[UsageReader] = Slot("usage", "whoever reads the answer first")
+USAGE: Slot[UsageReader] = Slot("usage", "read_usage()")
 HEADERS: Slot[dict[bytes, bytes]] = Slot("headers", "headers_of()")
 ANSWER_HEADERS: Slot[list[tuple[bytes, bytes]]] = Slot("answer_headers", "answer_headers()")
 REFUNDS: Slot[tuple[Callable[[], Awaitable[None]], ...]] = Slot("refunds", "give_back_on_refund()")
@@ -116,6 +117,23 @@ def answer_headers(scope: Scope, send: Send, headers: Headers) -> Send:
         return send(message)
 
     return send_with_headers
+
+
+def read_usage(scope: Scope, send: Send) -> Send:
+    """Have the answer's usage read in passing, unless somebody outside does; returns the `send` to hand inwards."""
+    if USAGE.get(scope) is not None:
+        return send
+    reader = UsageReader()
+    USAGE.put(scope, reader)
+
+    def read_and_send(message: Message) -> Awaitable[None]:
+        if message["type"] == "http.response.body":
+            reader.feed(message.get("body", b""))
+        elif message["type"] == "http.response.start":
+            reader.start(message.get("headers", ()))
+        return send(message)
+
+    return read_and_send
 
 
 def give_back_on_refund(scope: Scope, give_back: Callable[[], Awaitable[None]]) -> None:

@@ -5,7 +5,10 @@ engines to try it with are those of gateway.py. Without a program of your own, t
     PYTHONPATH=examples aibrix-mw serve --settings examples/settings.yaml --default-strategy own_strategy:FillFirst
 """
 
+from typing import Annotated, ClassVar
+
 import uvicorn
+from msgspec import Meta
 
 from aibrix_mw.app import create_app
 from aibrix_mw.pods.pod import Target
@@ -16,12 +19,13 @@ from aibrix_mw.strategies.base import Pods, Strategy, least_in_flight
 class FillFirst(Strategy):
     """Fills the pods one after the other, so that the last ones idle at night and can be scaled away."""
 
-    depth = 8  # requests that a pod takes before the next one gets any
+    option_types: ClassVar = {"depth": Annotated[int, Meta(ge=1)]}  # keys of routingConfig, checked when it is read
 
     def pick(self, request: InferenceRequest, pods: Pods, /) -> Target:
         """The first pod by name with room; the least loaded one when all are full."""
+        depth = self.options.get("depth", 8)  # requests that a pod takes before the next one gets any
         for pod in sorted(pods, key=lambda pod: pod.info.name):
-            if pod.in_flight < self.depth:
+            if pod.in_flight < depth:
                 return Target(pod)
         return Target(least_in_flight(pods, self.rng))
 
@@ -32,7 +36,7 @@ SETTINGS = {
             "endpoints": ["http://127.0.0.1:9001", "http://127.0.0.1:9002"],
             "config": {
                 "profiles": {
-                    "default": {"routingStrategy": "fill-first"},
+                    "default": {"routingStrategy": "fill-first", "routingConfig": {"depth": 4}},
                     "even": {"routingStrategy": "least-request"},
                 }
             },

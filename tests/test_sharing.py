@@ -159,3 +159,15 @@ async def test_tokens_are_shared(replica):
 def test_without_a_store_nothing_is_exchanged():
     gateway = Running().gateway
     assert (gateway.sharing.exchange, gateway.sharing.live_gateways(), gateway.sharing.watchers()) == (None, 1, [])
+
+
+async def test_charges_of_other_replicas_count(replica):
+    """By the engine's own count, which replaces the estimate, per set of options."""
+    fair = {"routing": {"default_strategy": "vtc-basic"}}
+    async with replica(lambda _: FakeAnswer(USED), **fair) as one, replica(**fair) as two:
+        strategy = two.gateway.catalogue.get("vtc-basic")
+        await one.ask(headers=AL)
+        await until(lambda: strategy.tokens.of("al", time.monotonic()) > 0)
+        assert strategy.tokens.of("al", time.monotonic()) == 3 + 2 * 4
+        assert two.gateway.catalogue.get("vtc-basic", {"windowSeconds": 60.0}).tell() == {}
+    assert strategy.tell() == {}

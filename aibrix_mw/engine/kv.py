@@ -37,6 +37,10 @@ class KVCache:
         """Published blocks, held or idle."""
         return len(self._holders) + len(self._idle)
 
+    def hits(self, hashes: tuple[int, ...]) -> int:
+        """How many leading blocks are published."""
+        return len(self._leading(hashes))
+
     def fits(self, hashes: tuple[int, ...], blocks: int) -> bool:
         """Whether a request of so many blocks can start now."""
         already_held = sum(1 for key in self._leading(hashes) if key in self._holders)

@@ -70,5 +70,7 @@ class MetricsMiddleware:
         self.metrics.routing[model, strategy].observe(attempt.picked - begun)
         answered = outcome.first_byte > 0 and len(attempt.failed) < attempt.number
         self.metrics.count_attempts(model, attempt.failed, answered=answered)
+        if target.match is not None:
+            self.metrics.match[model,].observe(target.match)
         if target.fallback is not None:
             self.metrics.fallbacks[model, strategy, target.fallback] += 1

@@ -68,6 +68,8 @@ class PlanMiddleware:
         obey_client = not config.authoritative_routing_policy
         name, source = self._strategy_name(config, profile, headers if obey_client else _NO_HEADERS)
         strategy = self.catalogue.get(name, profile.routing_config, trusted=source != "header")
+        if strategy.needs and source == "header":
+            self.catalogue.asked(request.model, name)
         selector = self._selector(headers) if obey_client and self.may_filter else None
         limit = max(0, profile.requests_inflight)
         pods = candidates(self.registry, request, selector, limit)

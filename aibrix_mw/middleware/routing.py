@@ -3,30 +3,36 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aibrix_mw.errors import GatewayError, Headers, UpstreamError, reflect
-from aibrix_mw.outcome import Attempt, FailedAttempt
+from aibrix_mw.outcome import Attempt, FailedAttempt, Outcome
 from aibrix_mw.paths import INFERENCE_PATHS
+from aibrix_mw.pods.admission import Admission
 from aibrix_mw.pods.candidates import candidates
-from aibrix_mw.pods.pod import Pod, Target
+from aibrix_mw.pods.pod import Lease, Pod, Target
 from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.request import InferenceRequest
 from aibrix_mw.retry import RetryBudget
 from aibrix_mw.scope import (
     ANSWER_HEADERS,
     ATTEMPT,
+    LEASE,
     OUTCOME,
     PLAN,
     TARGET,
+    USAGE,
     InferencePaths,
     answer_headers,
+    read_usage,
     refuse,
 )
 from aibrix_mw.strategies.plan import Plan
+
+_ANSWERED = frozenset({"ok", "engine_error"})
 
 
 class RoutingMiddleware:
@@ -34,6 +40,7 @@ class RoutingMiddleware:
 
     Until the first body byte has gone to the client, an attempt that failed for a reason of the pod's is repeated on
     another one: `attempts` in all, as far as the retry budget goes; on the same pod only when it is the only one.
+    `admission` leaves out pods that fail again and again, and holds back those that are not warm.
     """
 
     def __init__(
@@ -43,6 +50,7 @@ class RoutingMiddleware:
         registry: PodRegistry,
         attempts: int = 2,
         budget: RetryBudget | None = None,
+        admission: Admission | None = None,
         paths: Iterable[str] = INFERENCE_PATHS,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -50,6 +58,7 @@ class RoutingMiddleware:
         self.registry = registry
         self.attempts = attempts
         self.budget = budget or RetryBudget()
+        self.admission = admission or Admission(registry)
         self.paths = InferencePaths(paths)
         self.clock = clock
 
@@ -61,6 +70,8 @@ class RoutingMiddleware:
             return
         plan = PLAN.require(scope)
         send = answer_headers(scope, send, ())
+        if plan.strategy.counts_tokens:
+            send = read_usage(scope, send)
         answer = ANSWER_HEADERS.require(scope)
         outer_headers = len(answer)
         self.budget.request()
@@ -78,14 +89,24 @@ class RoutingMiddleware:
             TARGET.put(scope, target)
             ATTEMPT.put(scope, attempt)
             answer[outer_headers:] = target.headers if plan.hide_target else _target_headers(plan, target)
+            turn = self.admission.placed(target.pod)
             failure = None
             again = False
-            with target.pod.lease():
+            with target.pod.lease(request.prompt_tokens, target.match) as lease:
+                LEASE.put(scope, lease)
+                if self.admission.ejection.on_trial(target.pod):
+                    lease.answered = partial(self.admission.ejection.succeeded, target.pod, turn)
                 try:
                     await self.app(scope, receive, send)
+                    self._judge(lease, turn, _counted(scope), streamed=request.stream)
                 except UpstreamError as error:
                     failure = error
+                except BaseException:
+                    self.admission.ejection.abandoned(target.pod, turn)
+                    raise
                 if failure is not None:
+                    if target.pod not in tried:  # counted once a request
+                        self.admission.failed(target.pod, turn)
                     tried.append(target.pod)
                     failed = (*failed, FailedAttempt(target.pod.info.name, failure.reason))
                     again = self._may_retry(request, plan, failure, tried)
@@ -111,9 +132,20 @@ class RoutingMiddleware:
         if tried:
             pods = _untried(pods, tried)
         begun = self.clock()
-        target = plan.strategy.pick(request, pods)
+        target = plan.strategy.pick(request, self.admission.admit(pods))
         picked = self.clock()
         return target, Attempt(len(failed) + 1, started, picked, picked - begun, failed)
+
+    def _judge(self, lease: Lease, turn: int, outcome: Outcome | None, *, streamed: bool) -> None:
+        """Learn from an answer's end what it says of the pod."""
+        if outcome is None or outcome.name in _ANSWERED:
+            self.admission.ejection.succeeded(lease.pod, turn)
+            if outcome is not None and outcome.completion_tokens is not None and streamed:
+                lease.output(outcome.last_byte - outcome.first_byte, outcome.completion_tokens)
+        elif outcome.reason == "timeout":  # a timer of ours between two chunks
+            self.admission.failed(lease.pod, turn)
+        else:
+            self.admission.ejection.abandoned(lease.pod, turn)
 
     def _may_retry(self, request: InferenceRequest, plan: Plan, error: UpstreamError, tried: Sequence[Pod]) -> bool:
         return (
@@ -129,6 +161,17 @@ class RoutingMiddleware:
             return bool(_untried(candidates(self.registry, request, plan.selector, plan.max_in_flight), tried))
         except GatewayError:
             return False
+
+
+def _counted(scope: Scope) -> Outcome | None:
+    """The outcome, with the engine's count of tokens where somebody has read it."""
+    outcome, reader = OUTCOME.get(scope), USAGE.get(scope)
+    if outcome is None or reader is None or reader.usage is None:
+        return outcome
+    usage = reader.usage
+    counted = msgspec.structs.replace(outcome, prompt_tokens=usage.input, completion_tokens=usage.output)
+    OUTCOME.put(scope, counted)
+    return counted
 
 
 def _none_sent(failed: Sequence[FailedAttempt]) -> bool:

@@ -2,10 +2,10 @@
 
 import math
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aibrix_mw.errors import GatewayError, StoreRefused, UserLimitExceeded
 from aibrix_mw.limiting.limiter import Limiter, SharedLimiter
@@ -13,7 +13,7 @@ from aibrix_mw.limiting.quota import Hit, Quota
 from aibrix_mw.limiting.store import open_limiter
 from aibrix_mw.paths import INFERENCE_PATHS
 from aibrix_mw.request import InferenceRequest
-from aibrix_mw.scope import USAGE, InferencePaths, answer_headers, give_back_on_refund, refuse
+from aibrix_mw.scope import USAGE, InferencePaths, answer_headers, give_back_on_refund, read_usage, refuse
 from aibrix_mw.settings.schema import UserRecord
 from aibrix_mw.shared.users import Users
 from aibrix_mw.usage import UsageReader
@@ -133,20 +133,9 @@ class _Count:
 
     def read_usage(self, scope: Scope, send: Send) -> Send:
         """Have the answer's usage read in passing, unless somebody outside does; the `send` to hand inwards."""
-        self._reader = USAGE.get(scope)
-        if self._reader is not None:
-            return send
-        self._reader = reader = UsageReader()
-        USAGE.put(scope, reader)
-
-        def read_and_send(message: Message) -> Awaitable[None]:
-            if message["type"] == "http.response.body":
-                reader.feed(message.get("body", b""))
-            elif message["type"] == "http.response.start":
-                reader.start(message.get("headers", ()))
-            return send(message)
-
-        return read_and_send
+        send = read_usage(scope, send)
+        self._reader = USAGE.require(scope)
+        return send
 
     async def give_back(self) -> None:
         """Give back everything: no engine has seen the request."""

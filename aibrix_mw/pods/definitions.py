@@ -1,5 +1,6 @@
 """The models that the settings name: their configuration, aliases and endpoints."""
 
+import logging
 from collections.abc import Mapping
 
 from aibrix_mw.errors import ConfigurationError, Fault
@@ -9,6 +10,8 @@ from aibrix_mw.pods.registry import ModelDefinition, PodRegistry
 from aibrix_mw.pods.static import endpoint_pods
 from aibrix_mw.profiles import parse_config
 from aibrix_mw.settings import ModelSettings
+
+logger = logging.getLogger("aibrix_mw")
 
 _SOURCE = "settings"
 
@@ -36,7 +39,7 @@ def define_models(registry: PodRegistry, models: Mapping[str, ModelSettings]) ->
 def _definition(registry: PodRegistry, name: str, model: ModelSettings) -> ModelDefinition:
     if model.config is None:
         return ModelDefinition(aliases=model.aliases)
-    config, warnings = parse_config(model.config)
+    config, warnings = parse_config(model.config, registry.own_options)
     where = f"models.{name}.config"
     faults = tuple(under(where, fault, " ") for fault in registry.check(config))
     return ModelDefinition(config, model.aliases, faults, tuple(Fault(where, warning) for warning in warnings))

@@ -7,7 +7,7 @@ import msgspec
 
 from aibrix_mw.errors import ConfigurationError, Fault
 from aibrix_mw.pods.pod import Pod
-from aibrix_mw.profiles import BUILT_IN, ModelConfig, parse_config
+from aibrix_mw.profiles import BUILT_IN, ModelConfig, OwnOptions, parse_config
 
 Faults = tuple[Fault, ...]
 Check = Callable[[ModelConfig], Iterable[Fault]]
@@ -108,10 +108,10 @@ def _named(name: str, pod: Pod, read: ReadAnnotation) -> tuple[ModelConfig | Non
     return config, named, tuple(Fault(where, warning) for warning in warnings)
 
 
-def read_annotation(check: Check, raw: str) -> Annotation:
+def read_annotation(check: Check, own_options: OwnOptions | None, raw: str) -> Annotation:
     """The configuration, None when it cannot be used; what is wrong, which `check` adds to; and warnings."""
     try:
-        config, warnings = parse_config(raw)
+        config, warnings = parse_config(raw, own_options)
     except ConfigurationError as error:
         return None, tuple(error.faults), ()
     return config, tuple(check(config)), warnings

@@ -1,12 +1,15 @@
 """One pod: who it is, and what we see of it."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
 from aibrix_mw.errors import Headers, reflect
+from aibrix_mw.pods.engine_metrics import EngineMetrics
+from aibrix_mw.pods.latency import Latency
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -49,19 +52,55 @@ class PodInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Lease:
-    """One request's hold on a pod: the only writer of what we see of it."""
+    """One request's hold on a pod: the only writer of what we see of it.
 
-    __slots__ = ("pod",)
+    `tokens` are the prompt's estimated tokens, `uncached` those of them that the pod probably has to compute. Both
+    count as outstanding until the first byte; `answered`, if somebody sets it, is called then.
+    """
 
-    def __init__(self, pod: "Pod") -> None:
+    __slots__ = ("_begun", "_clock", "_waiting", "answered", "pod", "tokens", "uncached")
+
+    def __init__(self, pod: "Pod", tokens: int, uncached: int, clock: Callable[[], float]) -> None:
         self.pod = pod
+        self.tokens = tokens
+        self.uncached = uncached
+        self.answered: Callable[[], None] | None = None
+        self._clock = clock
+        self._waiting = False
 
-    def __enter__(self) -> None:
-        self.pod.in_flight += 1
+    def __enter__(self) -> Self:
+        pod = self.pod
+        pod.in_flight += 1
+        pod.outstanding_tokens += self.tokens
+        pod.outstanding_uncached += self.uncached
+        self._waiting = True
+        self._begun = self._clock()
+        return self
+
+    def first_byte(self, *, streamed: bool) -> None:
+        """The answer begins. Of a stream it is the first token; else all of it, which says nothing of speed."""
+        if self._waiting:
+            self._release()
+            if streamed:
+                now = self._clock()
+                self.pod.latency.saw_first_token(now - self._begun, self.uncached, now)
+            if self.answered is not None:
+                self.answered()
+
+    def output(self, seconds: float, tokens: int) -> None:
+        """A stream has ended: `tokens` in all, the last one `seconds` after the first."""
+        self.pod.latency.saw_output(seconds, tokens - 1, self._clock())
+
+    def _release(self) -> None:
+        self._waiting = False
+        self.pod.outstanding_tokens -= self.tokens
+        self.pod.outstanding_uncached -= self.uncached
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._waiting:
+            self._release()
         self.pod.in_flight -= 1
 
 
@@ -69,9 +108,24 @@ class Pod:
     """A live pod. The registry keeps the object as long as the uid lives, so that load survives every update.
 
     `in_flight` counts the requests that gateways have on the pod: this one's, and those `elsewhere` as last heard.
+    `metrics` is the engine's own word, written by the scraper. What we see is written by leases: requests in flight,
+    prompt tokens (in all, and not cached) of those that have had no first byte, latency.
     """
 
-    __slots__ = ("__weakref__", "answer_headers", "elsewhere", "host_header", "in_flight", "info", "uid")
+    __slots__ = (
+        "__weakref__",
+        "answer_headers",
+        "elsewhere",
+        "host_header",
+        "in_flight",
+        "info",
+        "key",
+        "latency",
+        "metrics",
+        "outstanding_tokens",
+        "outstanding_uncached",
+        "uid",
+    )
 
     info: PodInfo
     answer_headers: Headers
@@ -79,8 +133,13 @@ class Pod:
 
     def __init__(self, info: PodInfo) -> None:
         self.uid = info.uid
+        self.key = info.uid.encode()
         self.in_flight = 0
         self.elsewhere = 0
+        self.outstanding_tokens = 0
+        self.outstanding_uncached = 0
+        self.latency = Latency()
+        self.metrics: EngineMetrics | None = None
         self.describe(info)
 
     def __repr__(self) -> str:
@@ -109,19 +168,24 @@ class Pod:
         assert self.info.address is not None
         return self.info.address
 
-    def lease(self) -> Lease:
-        """Hold the pod for the length of a `with` block, to the last byte, on error and on cancel too."""
-        return Lease(self)
+    def lease(self, tokens: int = 0, match: float | None = None, clock: Callable[[], float] = time.monotonic) -> Lease:
+        """Hold the pod for the length of a `with` block, to the last byte, on error and on cancel too.
+
+        `tokens` is the prompt's estimate; `match` the share of it that the pod has in its cache, if a strategy knows.
+        """
+        return Lease(self, tokens, tokens if match is None else round(tokens * (1.0 - match)), clock)
 
 
 class Target(msgspec.Struct, frozen=True):
     """What a strategy chose: the pod, a prefill pod for disaggregated requests, and headers for the answer.
 
-    `fallback` is the reason why another strategy had to decide; `scores` is filled only where somebody records it.
+    `fallback` is the reason why another strategy had to decide; `match` the share of the prompt that the pod is thought
+    to have in its cache, None where nobody looked; `scores` is filled only where somebody records it.
     """
 
     pod: Pod
     prefill: Pod | None = None
     headers: Headers = ()
     fallback: str | None = None
+    match: float | None = None
     scores: Sequence[Any] = ()

@@ -15,6 +15,7 @@ from aibrix_mw.errors import Fault
 from aibrix_mw.pods.churn import Churn
 from aibrix_mw.pods.model import NOTHING, Check, ModelDefinition, ModelState, Served, read_annotation
 from aibrix_mw.pods.pod import Pod, PodInfo
+from aibrix_mw.profiles import OwnOptions
 
 __all__ = ["ModelDefinition", "PodRegistry", "Served"]
 
@@ -27,7 +28,9 @@ class PodRegistry:
     `remember` is how many seconds a model whose last pod left stays known (answered 503 instead of 404). With
     `last_resort` a name without routable pods stands for those that terminate and still serve. `check` finds what is
     wrong with a configuration that can be read and is used: its faults are reported. `on_fault` is told of each new
-    fault of a pod's annotation. Until it is `complete`, a name that is not here may still be served.
+    fault of a pod's annotation. Until it is `complete`, a name that is not here may still be served. `own_options` are
+    keys of routingConfig beyond the gateway's own. `risen` has the pods that turned routable after their source's first
+    list, with the moment; who uses it takes them out. `leaving` are called with each pod that is gone for good.
     """
 
     def __init__(
@@ -37,22 +40,28 @@ class PodRegistry:
         last_resort: bool = False,
         clock: Callable[[], float] = time.monotonic,
         check: Check = lambda _: (),
+        own_options: OwnOptions | None = None,
     ) -> None:
         self.remember = remember
         self.last_resort = last_resort
+        self.own_options = own_options
         self.clock = clock
         self.check = check
         self.complete = True
         self.churn = Churn(clock)
         self.on_fault: Callable[[PodInfo, Fault], object] | None = None
-        self._annotation = lru_cache(maxsize=4096)(partial(read_annotation, check))  # pods of a model share theirs
+        read = partial(read_annotation, check, own_options)
+        self._annotation = lru_cache(maxsize=4096)(read)  # pods of a model share theirs
         self.invalid_configs: Counter[str] = Counter()
+        self.risen: dict[Pod, float] = {}
+        self.leaving: list[Callable[[Pod], None]] = []
         self._models: dict[str, ModelState] = {}
         self._served: dict[str, Served] = {}
         self._pods: dict[str, Pod] = {}
         # a pod that leaves one source just before it comes by another is the same pod, with its requests in flight
         self._alive: WeakValueDictionary[str, Pod] = WeakValueDictionary()
         self._uids: dict[str, set[str]] = defaultdict(set)
+        self._listed: set[str] = set()
         self._waiting: dict[str, set[str]] = defaultdict(set)
         self._reported: dict[str, set[str]] = defaultdict(set)
 
@@ -109,14 +118,16 @@ class PodRegistry:
         """Make these the pods of one source of discovery; those it had before and no longer has are gone."""
         wanted = {info.uid: info for info in infos}
         self._change(source, self._uids[source] - wanted.keys(), wanted.values())
+        self._listed.add(source)
 
     def put(self, source: str, *infos: PodInfo) -> None:
         """Add pods, or describe known ones anew."""
         self._change(source, (), infos)
 
     def retain(self, source: str, uids: Collection[str]) -> None:
-        """Forget the pods of a source that are not among these."""
+        """Forget the pods of a source that are not among these, which are all that it lists."""
         self._change(source, self._uids[source].difference(uids), ())
+        self._listed.add(source)
 
     def remove(self, source: str, *uids: str) -> None:
         """Forget pods, unless another source has them too; requests in flight on them are left alone."""
@@ -137,14 +148,23 @@ class PodRegistry:
         if pod is not None and pod.info == info:
             return set()
         before = pod.info if pod is not None else None
-        pod = self._pods[info.uid] = pod or self._alive.get(info.uid) or Pod(info)
+        pod = pod or self._alive.get(info.uid)
+        was_routable = pod is not None and pod.info.excluded is None
+        pod = self._pods[info.uid] = pod or Pod(info)
         self._alive[info.uid] = pod
         pod.describe(info)
         self.churn.see(before, info)
+        self._note_rise(source, pod, was_routable=was_routable)
         if before is not None and before.model != info.model:
             del self._models[before.model].members[info.uid]
         self._model(info.model).members[info.uid] = pod
         return {info.model if before is None else before.model, info.model}
+
+    def _note_rise(self, source: str, pod: Pod, *, was_routable: bool) -> None:
+        if pod.info.excluded is not None:
+            self.risen.pop(pod, None)
+        elif not was_routable and source in self._listed:
+            self.risen[pod] = self.clock()
 
     def _remove(self, source: str, uid: str) -> set[str]:
         if uid not in self._uids[source]:
@@ -152,10 +172,14 @@ class PodRegistry:
         self._uids[source].remove(uid)
         if any(uid in uids for uids in self._uids.values()):
             return set()
-        model = self._pods.pop(uid).info.model
+        pod = self._pods.pop(uid)
+        model = pod.info.model
         del self._models[model].members[uid]
         self._reported.pop(uid, None)
         self.churn.forget(uid)
+        self.risen.pop(pod, None)
+        for left in self.leaving:
+            left(pod)
         return {model}
 
     def _model(self, name: str) -> ModelState:

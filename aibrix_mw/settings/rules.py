@@ -20,7 +20,6 @@ RENAMED: dict[str, str] = {}
 # Dotted paths whose features are still to come: any value there but the default is a fault.
 NOT_YET: tuple[str, ...] = (
     "cors",
-    "ejection",
     "limits.max_buffered_bytes",
     "limits.max_loop_lag",
     "limits.waiting_room",
@@ -29,8 +28,6 @@ NOT_YET: tuple[str, ...] = (
     "log.access",
     "prefix_cache",
     "routing.pd_fallback",
-    "routing.slow_start",
-    "scrape",
     "stream.keepalive",
     "tracing",
     "upstream.prefill_timeout",

@@ -1,10 +1,11 @@
 """What a routing strategy is."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from operator import attrgetter
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 from aibrix_mw.outcome import Outcome
 from aibrix_mw.pods.pod import Pod, Target
@@ -18,13 +19,29 @@ _in_flight = attrgetter("in_flight")
 class Strategy:
     """Chooses the target of a request.
 
-    One instance serves one routingConfig for as long as the gateway runs. `pick` is synchronous on purpose: choice
-    and in-flight count happen in one turn of the event loop.
+    One instance serves all profiles whose routingConfig gives it the same options, for as long as the gateway runs.
+    `pick` is synchronous on purpose: choice and in-flight count happen in one turn of the event loop.
     """
 
-    def __init__(self, rng: Random | None = None, options: dict[str, Any] | None = None) -> None:
+    option_types: ClassVar[Mapping[str, Any]] = {}
+    """Keys of routingConfig that the strategy reads, each with a type that msgspec checks:
+    `{"depth": Annotated[int, msgspec.Meta(ge=1)]}`. Other keys do not reach it."""
+
+    needs: frozenset[str] = frozenset()
+    """Fields of EngineMetrics that the strategy looks at; the scraper asks engines for nothing else."""
+
+    counts_tokens: bool = False
+    """Whether `observe` looks at the engine's count of tokens: reading it costs a search in each chunk of an answer."""
+
+    def __init__(
+        self,
+        rng: Random | None = None,
+        options: Mapping[str, Any] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.rng = rng or Random()
         self.options = options or {}
+        self.clock = clock
 
     def pick(self, request: InferenceRequest, pods: Pods, /) -> Target:
         """Choose among ready pods, of which there is at least one."""
@@ -32,6 +49,16 @@ class Strategy:
 
     def observe(self, request: InferenceRequest, target: Target, outcome: Outcome, /) -> None:
         """Hear how a request that this strategy placed has ended."""
+
+    def forget(self, pod: Pod, /) -> None:
+        """Hear that a pod has left for good."""
+
+    def tell(self) -> Mapping[str, float]:
+        """Numbers that other gateways are to hear several times a second, where there is a store."""
+        return {}
+
+    def hear(self, elsewhere: Mapping[str, float], /) -> None:
+        """Take over the sums of what the same strategy with the same options tells in all other gateways."""
 
 
 class Scorer(Strategy):
@@ -48,11 +75,13 @@ class Scorer(Strategy):
     def pick(self, request: InferenceRequest, pods: Pods, /) -> Target:
         """The pod with the lowest score; `least-request` decides where no pod has one."""
         scores = self.scores(request, pods)
-        known = [(score, pod) for score, pod in zip(scores, pods, strict=True) if score is not None and isfinite(score)]
+        known = [score for score in scores if score is not None and isfinite(score)]
         if not known:
             return self.chosen(request, least_in_flight(pods, self.rng), fallback="no_data")
-        lowest = min(score for score, _ in known)
-        return self.chosen(request, any_of([pod for score, pod in known if score == lowest], self.rng))
+        lowest = min(known)
+        return self.chosen(
+            request, any_of([pod for score, pod in zip(scores, pods, strict=True) if score == lowest], self.rng)
+        )
 
 
 def any_of(pods: Pods, rng: Random) -> Pod:

@@ -59,6 +59,8 @@ class WeightedList(Strategy):
     def __init__(self, items: Sequence[Item], rng: Random | None = None) -> None:
         super().__init__(rng)
         self.items = tuple(items)
+        self.needs = frozenset().union(*(item.scorer.needs for item in items))
+        self.counts_tokens = any(item.scorer.counts_tokens for item in items)
         self._total_weight = sum(item.weight for item in items)
 
     def totals(self, request: InferenceRequest, pods: Pods, /) -> list[float]:
@@ -76,7 +78,11 @@ class WeightedList(Strategy):
         best = max(totals) - _TIE
         pod = any_of([pod for pod, total in zip(pods, totals, strict=True) if total >= best], self.rng)
         targets = [item.scorer.chosen(request, pod) for item in self.items]
-        return Target(pod, headers=tuple(header for target in targets for header in target.headers))
+        return Target(
+            pod,
+            headers=tuple(header for target in targets for header in target.headers),
+            match=next((target.match for target in targets if target.match is not None), None),
+        )
 
     def observe(self, request: InferenceRequest, target: Target, outcome: Outcome, /) -> None:
         """Pass on how the request ended."""

@@ -6,7 +6,7 @@ families of them when somebody scrapes. What the registry knows anyway is read a
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -14,12 +14,14 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from aibrix_mw.outcome import FailedAttempt
+from aibrix_mw.pods.pod import Pod
 from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.strategies import TABLE
 
 UNKNOWN_MODEL = "_unknown"
 DURATION_BUCKETS = (*(0.01 * 2**power for power in range(14)), 160.0, 320.0, 640.0)
 ROUTING_BUCKETS = tuple(50e-6 * 2**power for power in range(15))
+MATCH_BUCKETS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 PICK_BUCKETS = tuple(5e-6 * 2**power for power in range(12))
 
 Labels = tuple[str, ...]
@@ -91,8 +93,16 @@ class CounterFamily(Counter[Labels]):
 class GatewayMetrics(Collector):
     """All families of one gateway, in a registry of its own."""
 
-    def __init__(self, pods: PodRegistry, *, per_pod: bool = True, strategies: Container[str] = TABLE) -> None:
+    def __init__(
+        self,
+        pods: PodRegistry,
+        *,
+        per_pod: bool = True,
+        strategies: Container[str] = TABLE,
+        ejected: Callable[[], Iterable[Pod]] = tuple,
+    ) -> None:
         self.pods = pods
+        self.ejected = ejected
         self.per_pod = per_pod
         self.strategies = strategies
         self.requests = CounterFamily(
@@ -115,6 +125,12 @@ class GatewayMetrics(Collector):
         )
         self.pick = HistogramFamily(
             "aibrix_gateway_pick_duration_seconds", "Time of the strategy alone.", PICK_BUCKETS, ["strategy"]
+        )
+        self.match = HistogramFamily(
+            "aibrix_gateway_prefix_match_ratio",
+            "Share of a prompt that its pod is thought to have in its cache.",
+            MATCH_BUCKETS,
+            ["model"],
         )
         self.overhead = HistogramFamily(
             "aibrix_gateway_overhead_seconds",
@@ -166,7 +182,7 @@ class GatewayMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """All families, for prometheus_client."""
-        for histograms in (self.duration, self.first_byte, self.routing, self.pick, self.overhead):
+        for histograms in (self.duration, self.first_byte, self.routing, self.pick, self.match, self.overhead):
             yield histograms.collect()
         for counters in (
             self.requests,
@@ -188,10 +204,12 @@ class GatewayMetrics(Collector):
         excluded = GaugeMetricFamily(
             "aibrix_gateway_excluded_pods", "Pods that take no requests, and why.", labels=["model", "reason"]
         )
+        ejected = set(self.ejected())
         for model, pods in self.pods.models().items():
             in_flight.add_metric([model], sum(pod.held for pod in pods))
             ready.add_metric([model], sum(pod.info.excluded is None for pod in pods))
-            for reason, count in Counter(pod.info.excluded for pod in pods if pod.info.excluded).items():
+            reasons = [pod.info.excluded or ("ejected" if pod in ejected else "") for pod in pods]
+            for reason, count in Counter(filter(None, reasons)).items():
                 excluded.add_metric([model, reason], count)
         yield from (in_flight, ready, excluded)
         invalid = CounterMetricFamily(

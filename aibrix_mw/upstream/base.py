@@ -36,7 +36,7 @@ class Timers(msgspec.Struct, frozen=True):
 
 
 class EngineRequest(msgspec.Struct, frozen=True):
-    """One HTTP POST to an engine.
+    """One HTTP request to an engine, a POST unless `method` says otherwise.
 
     `target` is path and query, `headers` end-to-end headers without framing, in order. `rest` yields what follows
     `body`; its total length is then unknown unless `length` says it. With `reuse` the request may travel on a
@@ -51,6 +51,7 @@ class EngineRequest(msgspec.Struct, frozen=True):
     rest: AsyncIterator[bytes] | None = None
     length: int | None = None
     reuse: bool = True
+    method: bytes = b"POST"
 
 
 class Answer(Protocol):

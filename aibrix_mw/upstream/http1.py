@@ -120,7 +120,8 @@ class Http1Upstream:
 
 def _head(request: EngineRequest) -> bytes:
     length = len(request.body) if request.rest is None else request.length
-    lines = [b"POST %b HTTP/1.1\r\nhost: %b" % (request.target, request.host), *map(b": ".join, request.headers)]
+    start = b"%b %b HTTP/1.1\r\nhost: %b" % (request.method, request.target, request.host)
+    lines = [start, *map(b": ".join, request.headers)]
     lines.append(b"transfer-encoding: chunked\r\n\r\n" if length is None else b"content-length: %d\r\n\r\n" % length)
     head = b"\r\n".join(lines)
     lines_expected = len(request.headers) + 4

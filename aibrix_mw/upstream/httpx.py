@@ -239,7 +239,8 @@ def _message(request: EngineRequest, timers: Timers, travel: _Travel) -> httpx.R
         raise ValueError("a header has a line break or a NUL in it")
     timeout = {"connect": timers.connect, "read": None, "write": None, "pool": None}
     extensions = {"timeout": timeout, "target": request.target, "trace": travel}
-    return httpx.Request("POST", _url(request), headers=headers, stream=_Body(request), extensions=extensions)
+    url, body, method = _url(request), _Body(request), request.method.decode()
+    return httpx.Request(method, url, headers=headers, stream=body, extensions=extensions)
 
 
 def _url(request: EngineRequest) -> httpx.URL:

@@ -26,7 +26,7 @@ class Report(msgspec.Struct):
 def check_config(raw: str | Mapping[str, Any], where: str, report: Report) -> None:
     """Check an annotation, or what settings say in its place; `where` comes before each JSON path."""
     try:
-        config, warnings = parse_config(raw)
+        config, warnings = parse_config(raw, Catalogue().own_options)
     except ConfigurationError as error:
         report.faults += [under(where, fault, " ") for fault in error.faults]
         return

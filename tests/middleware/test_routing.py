@@ -129,12 +129,12 @@ class Noting(Strategy):
         self.heard = [*getattr(self, "heard", []), (target, outcome)]
 
 
-def routed(app, strategy, **options):
+def routed(app, strategy, body=BODY, registry=None, **options):
     """Routing around an application, as if the layers outside had done their part."""
-    routing = RoutingMiddleware(app, registry=registry_of(info(1), info(2)), **options)
+    routing = RoutingMiddleware(app, registry=registry or registry_of(info(1), info(2)), **options)
 
     async def outside(scope, receive, send):
-        REQUEST.put(scope, ask_for())
+        REQUEST.put(scope, ask_for(body))
         PLAN.put(scope, Plan(strategy, "noting", "default"))
         await routing(scope, receive, send)
 
@@ -194,3 +194,39 @@ async def test_the_pod_goes_between_plan_and_choice():
 
     reply = await ask(outside, BODY)
     assert (reply.status, reply.header("retry-after")) == (503, b"5")
+
+
+# --- the engine's count of tokens
+
+
+class Counting(LeastRequest):
+    """Keeps what it observes."""
+
+    counts_tokens = True
+
+    def observe(self, request, target, outcome, /):
+        seen.append((outcome.prompt_tokens, outcome.completion_tokens))
+
+
+seen: list[tuple[int | None, int | None]] = []
+USED = b'{"usage": {"prompt_tokens": 3, "completion_tokens": 4}}'
+
+
+@pytest.mark.parametrize(
+    ("strategy", "users", "told"),
+    [
+        ("counting", {}, (3, 4)),
+        ("counting:1,least-request:0", {}, (3, 4)),
+        ("silent", {}, (None, None)),
+        ("silent", {"records": {"al": {"tpm": 1000}}}, (3, 4)),
+    ],
+)
+async def test_tokens_are_counted_where_somebody_wants_them(strategy, users, told):
+    class Silent(Counting):
+        counts_tokens = False
+
+    strategies = {"counting": Counting, "silent": Silent}
+    seen.clear()
+    async with Running(lambda _: FakeAnswer(USED), strategies=strategies, users=users) as running:
+        await running.ask(headers=[(b"user", b"al"), (b"routing-strategy", strategy.encode())])
+    assert seen == [told]

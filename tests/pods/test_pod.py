@@ -63,3 +63,60 @@ async def test_a_cancelled_request_gives_its_lease_back():
     with pytest.raises(asyncio.CancelledError):
         await task
     assert pod.in_flight == 0
+
+
+# --- what leases write
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+def outstanding(pod):
+    return (pod.in_flight, pod.outstanding_tokens, pod.outstanding_uncached)
+
+
+def test_prompt_tokens_are_outstanding_until_the_first_byte():
+    pod, clock = Pod(info()), Clock()
+    with pod.lease(1000, 0.75, clock) as lease:
+        assert outstanding(pod) == (1, 1000, 250)
+        clock.now += 0.5
+        lease.first_byte(streamed=True)
+        lease.first_byte(streamed=True)
+        assert outstanding(pod) == (1, 0, 0)
+    assert outstanding(pod) == (0, 0, 0)
+    assert pod.latency.first_token.read(clock.now) == 0.5 / 250
+
+
+def test_without_a_first_byte_the_end_gives_them_back():
+    pod = Pod(info())
+    with pod.lease(1000):
+        assert outstanding(pod) == (1, 1000, 1000)
+    assert outstanding(pod) == (0, 0, 0)
+    assert pod.latency.first_token.read(0.0) is None
+
+
+def test_an_answer_that_is_no_stream_says_nothing_of_first_tokens():
+    pod = Pod(info())
+    with pod.lease(1000) as lease:
+        lease.first_byte(streamed=False)
+    assert pod.latency.first_token.read(0.0) is None
+
+
+def test_the_first_of_a_streams_tokens_is_not_in_its_time():
+    pod, clock = Pod(info()), Clock()
+    with pod.lease(clock=clock) as lease:
+        lease.output(2.0, 101)
+    assert pod.latency.output_token.read(clock.now) == 0.02
+
+
+def test_who_wants_to_know_of_the_first_byte_is_told_once():
+    heard = []
+    with Pod(info()).lease() as lease:
+        lease.answered = lambda: heard.append(1)
+        lease.first_byte(streamed=True)
+        lease.first_byte(streamed=True)
+    assert heard == [1]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from aibrix_mw.errors import ConfigurationError
 from aibrix_mw.profiles import ConfigProfile, ModelConfig, parse_config
-from aibrix_mw.profiles.annotation import _TIMEOUT_FIELDS
+from aibrix_mw.profiles.fields import TIMEOUT_FIELDS
 from aibrix_mw.settings import UpstreamSettings
 
 FULL = """
@@ -232,7 +232,7 @@ def test_a_key_that_is_given_twice_is_warned_about():
 
 
 def test_timeouts_are_those_of_the_settings():
-    assert set(_TIMEOUT_FIELDS) == set(UpstreamSettings.__struct_fields__)
+    assert set(TIMEOUT_FIELDS) == set(UpstreamSettings.__struct_fields__)
 
 
 JSON = st.recursive(

@@ -1,6 +1,7 @@
 """From a name to a strategy."""
 
 from random import Random
+from typing import ClassVar
 
 import pytest
 
@@ -8,10 +9,10 @@ from aibrix_mw.errors import ConfigurationError, UnknownStrategy
 from aibrix_mw.profiles import parse_config
 from aibrix_mw.strategies import TABLE
 from aibrix_mw.strategies.base import Strategy
-from aibrix_mw.strategies.catalogue import _LISTS_KEPT, Catalogue, load_class
+from aibrix_mw.strategies.catalogue import _KEPT, ASKED_KEPT, Catalogue, load_class
 from aibrix_mw.strategies.least_request import LeastRequest
 from aibrix_mw.strategies.weighted import WeightedList
-from tests.support import ask_for, make_pods
+from tests.support import Clock, ask_for, make_pods
 
 LEAST = "aibrix_mw.strategies.least_request:LeastRequest"
 
@@ -31,22 +32,38 @@ def test_a_strategy_is_built_once(name):
     assert name in catalogue.names()
 
 
+class Deep(Mine):
+    """Reads one option."""
+
+    option_types: ClassVar = {"depth": int, "width": int}
+
+
 def test_options_make_another_instance():
-    catalogue = Catalogue()
-    first = catalogue.get("least-request", {"a": 1, "b": 2})
-    assert first is catalogue.get("least-request", {"b": 2, "a": 1})
-    assert first is not catalogue.get("least-request", {"a": 1})
-    assert first.options == {"a": 1, "b": 2}
+    catalogue = Catalogue({"deep": Deep})
+    first = catalogue.get("deep", {"depth": 1, "width": 2})
+    assert first is catalogue.get("deep", {"width": 2, "depth": 1})
+    assert first is not catalogue.get("deep", {"depth": 1})
+    assert first.options == {"depth": 1, "width": 2}
+
+
+def test_a_strategy_gets_the_options_that_it_declares():
+    catalogue = Catalogue({"deep": Deep})
+    first = catalogue.get("deep", {"depth": 1, "promptTokensGte": 5})
+    assert first.options == {"depth": 1}
+    assert first is catalogue.get("deep", {"depth": 1, "maxTokensLt": 7})
+    assert catalogue.get("least-request") is catalogue.get("least-request", {"depth": 1})
 
 
 def test_presets_lie_under_the_options():
-    catalogue = Catalogue()
+    catalogue = Catalogue({"deep": Deep})
     before, list_before = catalogue.get("session-affinity"), catalogue.get("session-affinity:2")
-    catalogue.preset("session-affinity", {"sessionKey": b"k", "x": 1})
-    fresh = catalogue.get("session-affinity", {"x": 2})
+    catalogue.preset("session-affinity", {"sessionKey": b"k"})
+    catalogue.preset("deep", {"depth": 1, "width": 1})
+    fresh = catalogue.get("session-affinity", {"sessionKey": b"of a profile"})
     assert fresh is not before
     assert catalogue.get("session-affinity:2") is not list_before
-    assert fresh.options == {"sessionKey": b"k", "x": 2}
+    assert fresh.options == {"sessionKey": b"k"}
+    assert catalogue.get("deep", {"width": 2}).options == {"depth": 1, "width": 2}
 
 
 def test_an_import_string_needs_trust():
@@ -94,11 +111,11 @@ def test_a_list_of_one_chooses_like_its_item():
 def test_the_number_of_kept_lists_is_bounded():
     catalogue = Catalogue()
     first = catalogue.get("least-request:1")
-    for weight in range(2, _LISTS_KEPT + 1):
+    for weight in range(2, _KEPT + 1):
         catalogue.get(f"least-request:{weight}")
     assert catalogue.get("least-request:1") is first
     catalogue.get("least-request:1000")
-    assert len(catalogue._lists) == _LISTS_KEPT == 256
+    assert len(catalogue._lists) == len(catalogue._recent) == _KEPT == 256
     assert catalogue.get("least-request:1") is not first
 
 
@@ -138,3 +155,96 @@ def test_what_a_configuration_needs_and_nobody_has():
 def test_what_is_no_strategy_class(path):
     with pytest.raises(ConfigurationError):
         load_class(path)
+
+
+# --- options and needs of one's own
+
+
+class Needy(Deep):
+    """Looks at what no engine reports."""
+
+    needs = frozenset({"mood", "running"})
+
+
+def test_a_class_that_needs_what_no_engine_reports():
+    with pytest.raises(ConfigurationError, match=r"Needy: needs what no engine reports: mood"):
+        load_class(f"{__name__}:Needy")
+
+
+def test_keys_of_strategies_that_are_not_the_gateways():
+    catalogue = Catalogue({"deep": Deep, "broken": "no_such_module:Thing"})
+    readers = catalogue.own_options("")
+    assert readers.keys() == {"depth", "width"}
+    assert readers["depth"](3) == 3
+    for value, reason in (("3", "expected `int`, got `str`"), (1.5, "expected `int`, got `float`")):
+        with pytest.raises(ValueError, match=reason):
+            readers["depth"](value)
+    assert Catalogue().own_options("") == Catalogue().own_options("no_such_module:Thing") == {}
+    assert Catalogue().own_options(f"{__name__}:Deep").keys() == {"depth", "width"}
+
+
+def config_of(**fields):
+    return parse_config({"profiles": {"default": {}}, **fields})[0]
+
+
+def test_what_is_looked_at_on_a_model():
+    clock = Clock(0.0)
+    catalogue = Catalogue(clock=clock)
+    assert catalogue.needs("m", config_of(), "least-request") == set()
+    assert catalogue.needs("m", config_of(), "least-busy-time") == {"gpu_busy_ratio", "busy_share"}
+    two = config_of(
+        profiles={"a": {"routingStrategy": "least-kv-cache:2,least-request"}, "b": {"routingStrategy": "nonsense"}}
+    )
+    assert catalogue.needs("m", two, "least-request") == {"kv_cache_usage", "cpu_cache_usage"}
+    locked = config_of(lockedRoutingStrategy="random", profiles={"default": {"routingStrategy": "throughput"}})
+    assert catalogue.needs("m", locked, "least-busy-time") == set()
+
+
+def test_what_clients_ask_for_is_looked_at_for_a_while():
+    clock = Clock(0.0)
+    catalogue = Catalogue(clock=clock)
+    catalogue.asked("m", "least-busy-time")
+    wanted = {"gpu_busy_ratio", "busy_share"}
+    assert catalogue.needs("m", config_of(), "random") == wanted
+    assert catalogue.needs("n", config_of(), "random") == set()
+    clock.now = ASKED_KEPT
+    assert catalogue.needs("m", config_of(), "random") == wanted
+    clock.now += 1
+    assert catalogue.needs("m", config_of(), "random") == set()
+
+
+def test_pods_that_leave_are_told_to_all():
+    heard = []
+
+    class Hearing(Mine):
+        def forget(self, pod, /):
+            heard.append(pod)
+
+    catalogue = Catalogue({"hearing": Hearing})
+    catalogue.get("hearing")
+    (pod,) = make_pods(1)
+    catalogue.forget(pod)
+    assert heard == [pod]
+
+
+def test_what_strategies_tell_reaches_those_of_the_same_name_and_options():
+    heard: dict[Strategy, dict[str, float]] = {}
+
+    class Telling(Mine):
+        option_types: ClassVar = {"depth": int}
+
+        def tell(self):
+            return {"a\nb": 1.0}
+
+        def hear(self, elsewhere, /):
+            heard[self] = elsewhere
+
+    here, there = (Catalogue({"telling": Telling}) for _ in range(2))
+    here.get("telling")
+    here.get("telling", {"depth": 2})
+    plain, other = there.get("telling"), there.get("telling", {"depth": 3})
+    assert len(here.tell()) == 2
+    there.hear(here.tell())
+    assert (heard[plain], heard[other]) == ({"a\nb": 1.0}, {})
+    there.hear({})
+    assert heard[plain] == {}

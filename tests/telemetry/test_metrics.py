@@ -14,6 +14,7 @@ FAMILIES = {
     "aibrix_gateway_time_to_first_byte_seconds": ("histogram", {"model"}),
     "aibrix_gateway_routing_duration_seconds": ("histogram", {"model", "strategy"}),
     "aibrix_gateway_pick_duration_seconds": ("histogram", {"strategy"}),
+    "aibrix_gateway_prefix_match_ratio": ("histogram", {"model"}),
     "aibrix_gateway_overhead_seconds": ("histogram", set()),
     "aibrix_gateway_upstream_attempts": ("counter", {"model", "reason"}),
     "aibrix_gateway_strategy_fallback": ("counter", {"model", "strategy", "reason"}),
@@ -41,6 +42,7 @@ def filled(**options):
         family["m",].observe(0.3)
     metrics.routing["m", "random"].observe(1e-4)
     metrics.pick["random",].observe(1e-5)
+    metrics.match["m",].observe(0.5)
     metrics.overhead[()].observe(1e-3)
     metrics.count_attempts("m", [FailedAttempt("pod-1", "reset")], answered=True)
     metrics.count_attempts("m", [], answered=False)
@@ -145,3 +147,11 @@ def test_count_and_sum_agree():
 def test_the_label_of_a_strategy(name, label):
     metrics = GatewayMetrics(registry_of(), strategies={"least-request", "mine"})
     assert metrics.strategy_label(name) == label
+
+
+def test_ejected_pods_are_excluded_ones():
+    registry = registry_of(info(1, excluded="not_ready"), info(2), info(3))
+    ejected = registry.serving("m")[0]
+    metrics = GatewayMetrics(registry, ejected=lambda: [ejected])
+    samples = parsed(metrics)["aibrix_gateway_excluded_pods"].samples
+    assert {sample.labels["reason"]: sample.value for sample in samples} == {"not_ready": 1, "ejected": 1}

@@ -1,0 +1,1 @@
+"""Experiments on the simulator that take minutes: `make simulate`."""
