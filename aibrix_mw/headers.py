@@ -72,7 +72,9 @@ def _without_named(kept: list[tuple[bytes, bytes]], headers: Headers) -> list[tu
 def to_client(headers: Headers) -> list[tuple[bytes, bytes]]:
     """An engine's end-to-end headers, in order; those that only the gateway may set are left out."""
     kept = [header for header in headers if header[0] not in _NOT_TO_CLIENT]
-    return kept if len(kept) == len(headers) else _without_named(kept, headers)
+    if len(kept) < len(headers) and b"connection" in dict(headers):
+        return _without_named(kept, headers)
+    return kept
 
 
 @lru_cache(maxsize=4096)

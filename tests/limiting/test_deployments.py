@@ -19,7 +19,9 @@ from tests.support import Running, until
 
 VALKEY = str(get_binary_path())
 COMMANDS = "+evalsha +script|load +get +set +time"  # what README.md says that a user of the store needs
-needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="TLS: openssl is not installed")
+needs_openssl = pytest.mark.skipif(
+    shutil.which("openssl") is None, reason="TLS: the system package openssl is not installed"
+)
 
 
 # --- TLS, password, ACL
