@@ -13,7 +13,8 @@ from aibrix_mw.errors import REFUND, GatewayError, Headers
 from aibrix_mw.keys import Key
 from aibrix_mw.outcome import Attempt, Outcome
 from aibrix_mw.paths import INFERENCE_PATHS, route_path
-from aibrix_mw.pods.pod import Lease, Target
+from aibrix_mw.pods.lease import Lease
+from aibrix_mw.pods.pod import Target
 from aibrix_mw.profiles import ConfigProfile
 from aibrix_mw.request import InferenceRequest
 from aibrix_mw.strategies.plan import Plan

@@ -13,7 +13,8 @@ from aibrix_mw.outcome import Attempt, FailedAttempt, Outcome
 from aibrix_mw.paths import INFERENCE_PATHS
 from aibrix_mw.pods.admission import Admission
 from aibrix_mw.pods.candidates import candidates
-from aibrix_mw.pods.pod import Lease, Pod, Target
+from aibrix_mw.pods.lease import Lease
+from aibrix_mw.pods.pod import Pod, Target
 from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.request import InferenceRequest
 from aibrix_mw.retry import RetryBudget

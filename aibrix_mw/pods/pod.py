@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 
 from aibrix_mw.errors import Headers, reflect
 from aibrix_mw.pods.engine_metrics import EngineMetrics
 from aibrix_mw.pods.latency import Latency
+from aibrix_mw.pods.lease import Lease
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -49,59 +49,6 @@ class PodInfo(msgspec.Struct, frozen=True, kw_only=True):
     excluded: str | None = None
     last_resort: bool = False
     prefix: str = ""
-
-
-class Lease:
-    """One request's hold on a pod: the only writer of what we see of it.
-
-    `tokens` are the prompt's estimated tokens, `uncached` those of them that the pod probably has to compute. Both
-    count as outstanding until the first byte; `answered`, if somebody sets it, is called then.
-    """
-
-    __slots__ = ("_begun", "_clock", "_waiting", "answered", "pod", "tokens", "uncached")
-
-    def __init__(self, pod: "Pod", tokens: int, uncached: int, clock: Callable[[], float]) -> None:
-        self.pod = pod
-        self.tokens = tokens
-        self.uncached = uncached
-        self.answered: Callable[[], None] | None = None
-        self._clock = clock
-        self._waiting = False
-
-    def __enter__(self) -> Self:
-        pod = self.pod
-        pod.in_flight += 1
-        pod.outstanding_tokens += self.tokens
-        pod.outstanding_uncached += self.uncached
-        self._waiting = True
-        self._begun = self._clock()
-        return self
-
-    def first_byte(self, *, streamed: bool) -> None:
-        """The answer begins. Of a stream it is the first token; else all of it, which says nothing of speed."""
-        if self._waiting:
-            self._release()
-            if streamed:
-                now = self._clock()
-                self.pod.latency.saw_first_token(now - self._begun, self.uncached, now)
-            if self.answered is not None:
-                self.answered()
-
-    def output(self, seconds: float, tokens: int) -> None:
-        """A stream has ended: `tokens` in all, the last one `seconds` after the first."""
-        self.pod.latency.saw_output(seconds, tokens - 1, self._clock())
-
-    def _release(self) -> None:
-        self._waiting = False
-        self.pod.outstanding_tokens -= self.tokens
-        self.pod.outstanding_uncached -= self.uncached
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._waiting:
-            self._release()
-        self.pod.in_flight -= 1
 
 
 class Pod:
