@@ -3,17 +3,16 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
-from operator import attrgetter
 from random import Random
 from typing import Any, ClassVar
 
 from aibrix_mw.outcome import Outcome
 from aibrix_mw.pods.pod import Pod, Target
 from aibrix_mw.request import InferenceRequest
+from aibrix_mw.strategies.ties import any_of as any_of
+from aibrix_mw.strategies.ties import least_in_flight as least_in_flight
 
 Pods = Sequence[Pod]
-
-_in_flight = attrgetter("in_flight")
 
 
 class Strategy:
@@ -82,18 +81,3 @@ class Scorer(Strategy):
         return self.chosen(
             request, any_of([pod for score, pod in zip(scores, pods, strict=True) if score == lowest], self.rng)
         )
-
-
-def any_of(pods: Pods, rng: Random) -> Pod:
-    """One of equally good pods, uniformly at random."""
-    return pods[0] if len(pods) == 1 else pods[int(rng.random() * len(pods))]
-
-
-def least_in_flight(pods: Pods, rng: Random) -> Pod:
-    """The pod with the fewest requests in flight; ties uniformly at random."""
-    counts = list(map(_in_flight, pods))
-    least = min(counts)
-    at = int(rng.random() * len(counts))
-    if counts[at] == least:  # as likely for each of the best, and often so
-        return pods[at]
-    return any_of([pod for pod, count in zip(pods, counts, strict=True) if count == least], rng)
