@@ -10,6 +10,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from aibrix_mw.errors import Headers
+from aibrix_mw.telemetry.logs import CUT_SHORT
 
 logger = logging.getLogger("aibrix_mw")
 
@@ -137,7 +138,7 @@ class Cycle:
             self._cut()
         else:
             if not (self.complete or self.disconnected):
-                logger.error("the application has ended without an answer, or in the middle of it")
+                logger.error(CUT_SHORT if self.begun else "the application has ended without an answer")
                 self._cut()
         finally:
             self.connection.tasks.discard(cast(Any, self.task))

@@ -26,11 +26,14 @@ class JsonFormatter(logging.Formatter):
         return msgspec.json.encode(line).decode()
 
 
+CUT_SHORT = "the application has ended in the middle of its answer"
+
+
 class _Truncations(logging.Filter):
-    """uvicorn reports every answer that ends short as an error of the application's; here that is meant and counted."""
+    """Our server reports every answer that ends short as the application's error; a gateway means it and counts it."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return record.msg != "ASGI callable returned without completing response."
+        return record.msg != CUT_SHORT
 
 
 def set_up_logging(settings: LogSettings) -> None:
@@ -40,5 +43,5 @@ def set_up_logging(settings: LogSettings) -> None:
     handler.setFormatter(JsonFormatter() if settings.format == "json" else text)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("aibrix_mw").setLevel(settings.level.upper())
-    logging.getLogger("uvicorn.error").addFilter(_Truncations())
+    logging.getLogger("aibrix_mw").addFilter(_Truncations())
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # its warnings are what clients get 400 for
