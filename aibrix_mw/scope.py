@@ -11,7 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from aibrix_mw.errors import REFUND, GatewayError, Headers
 from aibrix_mw.keys import Key
-from aibrix_mw.outcome import Attempt, Outcome
+from aibrix_mw.outcome import Attempt, Outcome, Prefill
 from aibrix_mw.paths import INFERENCE_PATHS, route_path
 from aibrix_mw.pods.lease import Lease
 from aibrix_mw.pods.pod import Target
@@ -60,6 +60,7 @@ PLAN: Slot[Plan] = Slot("plan", "PlanMiddleware")
 TARGET: Slot[Target] = Slot("target", "RoutingMiddleware")
 ATTEMPT: Slot[Attempt] = Slot("attempt", "RoutingMiddleware")
 LEASE: Slot[Lease] = Slot("lease", "RoutingMiddleware")
+PREFILLS: Slot[tuple[Prefill, ...]] = Slot("prefills", "DisaggregationMiddleware")
 OUTCOME: Slot[Outcome] = Slot("outcome", "whoever ends the request")
 USAGE: Slot[UsageReader] = Slot("usage", "read_usage()")
 HEADERS: Slot[dict[bytes, bytes]] = Slot("headers", "headers_of()")

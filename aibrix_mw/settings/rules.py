@@ -27,10 +27,8 @@ NOT_YET: tuple[str, ...] = (
     "listen.header_timeout",
     "log.access",
     "prefix_cache",
-    "routing.pd_fallback",
     "stream.keepalive",
     "tracing",
-    "upstream.prefill_timeout",
 )
 
 # Dotted paths that apply at once when the file changes; all else needs a restart.

@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from aibrix_mw.outcome import FailedAttempt
+from aibrix_mw.outcome import FailedAttempt, Prefill
 from aibrix_mw.pods.pod import Pod
 from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.strategies import TABLE
@@ -153,6 +153,18 @@ class GatewayMetrics(Collector):
         self.cancelled = CounterFamily(
             "aibrix_gateway_client_cancelled", "Requests whose client left before the end.", ["model"]
         )
+        self.prefill_errors = CounterFamily(
+            "aibrix_gateway_pd_prefill_errors", "Prefill legs that failed.", ["model", "reason"]
+        )
+        self.pd_fallbacks = CounterFamily(
+            "aibrix_gateway_pd_fallback", "Requests meant for two pods that went to one.", ["model", "reason"]
+        )
+        self.prefill_duration = HistogramFamily(
+            "aibrix_gateway_pd_prefill_duration_seconds",
+            "From a prefill leg sent to its answer.",
+            DURATION_BUCKETS,
+            ["model"],
+        )
         self.rejections = CounterFamily(
             "aibrix_gateway_rps_rejections", "Requests over requestsPerSecond.", ["model", "profile"]
         )
@@ -180,9 +192,25 @@ class GatewayMetrics(Collector):
         if answered:
             self.attempts[model, "ok"] += 1
 
+    def count_prefills(self, model: str, legs: Iterable[Prefill]) -> None:
+        """Count the prefill legs of one request."""
+        for leg in legs:
+            if leg.failed:
+                self.prefill_errors[model, str(leg.reason)] += 1
+            elif leg.reason is None:
+                self.prefill_duration[model,].observe(leg.ended - leg.started)
+
     def collect(self) -> Iterator[Metric]:
         """All families, for prometheus_client."""
-        for histograms in (self.duration, self.first_byte, self.routing, self.pick, self.match, self.overhead):
+        for histograms in (
+            self.duration,
+            self.first_byte,
+            self.routing,
+            self.pick,
+            self.match,
+            self.overhead,
+            self.prefill_duration,
+        ):
             yield histograms.collect()
         for counters in (
             self.requests,
@@ -192,6 +220,8 @@ class GatewayMetrics(Collector):
             self.cancelled,
             self.rejections,
             self.refunds,
+            self.prefill_errors,
+            self.pd_fallbacks,
         ):
             yield counters.collect()
         yield from self._collect_models()

@@ -4,11 +4,14 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families as plain_text
 
-from aibrix_mw.outcome import FailedAttempt
+from aibrix_mw.outcome import FailedAttempt, Prefill
 from aibrix_mw.telemetry.metrics import DURATION_BUCKETS, PICK_BUCKETS, ROUTING_BUCKETS, GatewayMetrics, Histogram
 from tests.support import info, registry_of
 
 FAMILIES = {
+    "aibrix_gateway_pd_prefill_errors": ("counter", {"model", "reason"}),
+    "aibrix_gateway_pd_fallback": ("counter", {"model", "reason"}),
+    "aibrix_gateway_pd_prefill_duration_seconds": ("histogram", {"model"}),
     "aibrix_gateway_requests": ("counter", {"model", "profile", "code", "outcome"}),
     "aibrix_gateway_request_duration_seconds": ("histogram", {"model"}),
     "aibrix_gateway_time_to_first_byte_seconds": ("histogram", {"model"}),
@@ -47,6 +50,10 @@ def filled(**options):
     metrics.count_attempts("m", [FailedAttempt("pod-1", "reset")], answered=True)
     metrics.count_attempts("m", [], answered=False)
     metrics.fallbacks["m", "list", "no_data"] += 1
+    metrics.count_prefills(
+        "m", [Prefill("p", 1.0, 1.2), Prefill("p", 1.0, 1.2, "reset"), Prefill("p", 1.0, 1.1, "left")]
+    )
+    metrics.pd_fallbacks["m", "incomplete"] += 1
     metrics.truncated["m",] += 1
     metrics.cancelled["m",] += 1
     metrics.rejections["m", "default"] += 1
