@@ -28,6 +28,7 @@ from aibrix_mw.middleware.profile import ProfileMiddleware
 from aibrix_mw.middleware.ratelimit import RateLimitMiddleware, quoting
 from aibrix_mw.middleware.request_id import RequestIdMiddleware
 from aibrix_mw.middleware.routing import RoutingMiddleware
+from aibrix_mw.middleware.strict_http import StrictHttpMiddleware
 from aibrix_mw.paths import INFERENCE_PATHS
 from aibrix_mw.proxy import Proxy, not_found
 from aibrix_mw.retry import RetryBudget
@@ -110,6 +111,8 @@ class Gateway:
             Middleware(RequestIdMiddleware),
             # outside of all that can refuse, so that every request is counted once
             *observer,
+            # all that follows relies on there being one request, with one meaning
+            Middleware(StrictHttpMiddleware, max_header_bytes=limits.max_header_bytes, max_headers=limits.max_headers),
             # refusing is cheapest before the body is read
             Middleware(GateMiddleware, lifecycle=self.lifecycle, max_in_flight=limits.max_in_flight),
             # who asks is known by the head alone

@@ -53,8 +53,22 @@ _NOT_TO_ENGINE = (
         b"x-real-ip",
     }
 )
-# some servers read an underscore as a hyphen
-_NOT_TO_ENGINE |= {name.replace(b"-", b"_") for name in _NOT_TO_ENGINE}
+
+
+def _look_alikes(name: bytes) -> set[bytes]:
+    """What some servers read as this name, because an underscore is a hyphen to them."""
+    words = name.split(b"-")
+    spelled = {words[0]}
+    for word in words[1:]:
+        spelled = {begin + mark + word for begin in spelled for mark in (b"-", b"_")}
+    return spelled - {name}
+
+
+_TRUSTED = _NOT_TO_ENGINE | {b"content-encoding", b"content-type", b"x-api-key"}
+LOOK_ALIKES = frozenset(alike for name in _TRUSTED for alike in _look_alikes(name))
+"""Names that differ only by underscores from those that the gateway believes or sets."""
+
+_NOT_TO_ENGINE |= LOOK_ALIKES
 _NOT_TO_CLIENT = HOP_BY_HOP | _OURS
 
 

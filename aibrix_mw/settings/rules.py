@@ -23,8 +23,6 @@ NOT_YET: tuple[str, ...] = (
     "limits.max_buffered_bytes",
     "limits.max_loop_lag",
     "limits.waiting_room",
-    "listen.body_timeout",
-    "listen.header_timeout",
     "log.access",
     "prefix_cache",
     "routing.pd_fallback",
