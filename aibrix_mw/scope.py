@@ -64,7 +64,7 @@ TARGET: Final[Slot[Target]] = Slot("target", "RoutingMiddleware")
 ATTEMPT: Final[Slot[Attempt]] = Slot("attempt", "RoutingMiddleware")
 LEASE: Final[Slot[Lease]] = Slot("lease", "RoutingMiddleware")
 OUTCOME: Final[Slot[Outcome]] = Slot("outcome", "whoever ends the request")
-USAGE: Final[Slot[UsageReader]] = Slot("usage", "read_usage()")
+USAGE: Final[Slot[UsageReader]] = Slot("usage", "want_usage()")
 HEADERS: Final[Slot[dict[bytes, bytes]]] = Slot("headers", "headers_of()")
 ANSWER_HEADERS: Final[Slot[list[tuple[bytes, bytes]]]] = Slot("answer_headers", "answer_headers()")
 REFUNDS: Final[Slot[tuple[Callable[[], Awaitable[None]], ...]]] = Slot("refunds", "give_back_on_refund()")
@@ -125,15 +125,28 @@ def answer_headers(scope: Scope, send: Send, headers: Headers) -> Send:
     return send_with_headers
 
 
+def want_usage(scope: Scope) -> UsageReader:
+    """The reader that our proxy feeds with its answer: the one in the slot, else a fresh one."""
+    reader = USAGE.get(scope)
+    if reader is None:
+        reader = scope[USAGE.key] = UsageReader()
+    return reader
+
+
 def read_usage(scope: Scope, send: Send) -> Send:
-    """Have the answer's usage read in passing, unless somebody outside does; returns the `send` to hand inwards."""
-    if USAGE.get(scope) is not None:
+    """Have the answer's usage read in passing, unless somebody outside does; returns the `send` to hand inwards.
+
+    Our proxy feeds any reader in the slot by itself; this is for answers that come from elsewhere.
+    """
+    reader = want_usage(scope)
+    if reader.in_passing:
         return send
-    reader = UsageReader()
-    USAGE.put(scope, reader)
+    reader.in_passing = True
 
     def read_and_send(message: Message) -> Awaitable[None]:
-        if message["type"] == "http.response.body":
+        if reader.at_source:
+            pass
+        elif message["type"] == "http.response.body":
             reader.feed(message.get("body", b""))
         elif message["type"] == "http.response.start":
             reader.start(message.get("headers", ()))
