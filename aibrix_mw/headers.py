@@ -3,12 +3,13 @@
 import ipaddress
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import Final
 
 from starlette.types import Scope
 
 from aibrix_mw.errors import Headers
 
-HOP_BY_HOP = frozenset(
+HOP_BY_HOP: Final = frozenset(
     {
         b"connection",
         b"keep-alive",
@@ -36,7 +37,7 @@ _OURS = frozenset(
         b"x-session-id",
     }
 )
-_NOT_TO_ENGINE = (
+_ENDS_HERE = (
     HOP_BY_HOP
     | _OURS
     | {
@@ -64,12 +65,12 @@ def _look_alikes(name: bytes) -> set[bytes]:
     return spelled - {name}
 
 
-_TRUSTED = _NOT_TO_ENGINE | {b"content-encoding", b"content-type", b"x-api-key"}
-LOOK_ALIKES = frozenset(alike for name in _TRUSTED for alike in _look_alikes(name))
+_TRUSTED = _ENDS_HERE | {b"content-encoding", b"content-type", b"x-api-key"}
+LOOK_ALIKES: Final = frozenset(alike for name in _TRUSTED for alike in _look_alikes(name))
 """Names that differ only by underscores from those that the gateway believes or sets."""
 
-_NOT_TO_ENGINE |= LOOK_ALIKES
-_NOT_TO_CLIENT = HOP_BY_HOP | _OURS
+_NOT_TO_ENGINE: Final = _ENDS_HERE | LOOK_ALIKES
+_NOT_TO_CLIENT: Final = HOP_BY_HOP | _OURS
 
 
 def _named_by_connection(headers: Headers) -> frozenset[bytes]:

@@ -1,6 +1,7 @@
 """StrictHttpMiddleware: refuses what no proxy may forward, before anybody believes a word of it."""
 
 import re
+from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -9,21 +10,21 @@ from aibrix_mw.errors import GatewayError, HeadTooLarge, InvalidHead
 from aibrix_mw.headers import LOOK_ALIKES
 from aibrix_mw.scope import headers_of, refuse
 
-MAX_TARGET_BYTES = 8192
+MAX_TARGET_BYTES: Final = 8192
 
-_HOST = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
-_NAME = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-_NO_TARGET = re.compile(rb"[^\x21-\x7e]|#")
+_HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
+_NAME: Final = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_NO_TARGET: Final = re.compile(rb"[^\x21-\x7e]|#")
 # what a server behind this one might read as a control character, a slash or a dot
-_ENCODED = re.compile(rb"%(?:[01][0-9a-f]|7f|2e|2f|5c)", re.IGNORECASE)
-_ENCODED_IN_A_NAME = re.compile(rb"%(?:[01][0-9a-f]|7f|5c)|(?:\.|%2e){2}", re.IGNORECASE)
-_MODELS = b"/v1/models/"
-_SINGLE = frozenset({b"host", b"content-length", b"content-type", b"transfer-encoding"})
-_SUSPECT = LOOK_ALIKES | {b"transfer-encoding"}
-_VERSIONS = frozenset({"1.0", "1.1", "2", "3"})
+_ENCODED: Final = re.compile(rb"%(?:[01][0-9a-f]|7f|2e|2f|5c)", re.IGNORECASE)
+_ENCODED_IN_A_NAME: Final = re.compile(rb"%(?:[01][0-9a-f]|7f|5c)|(?:\.|%2e){2}", re.IGNORECASE)
+_MODELS: Final = b"/v1/models/"
+_SINGLE: Final = frozenset({b"host", b"content-length", b"content-type", b"transfer-encoding"})
+_SUSPECT: Final = LOOK_ALIKES | {b"transfer-encoding"}
+_VERSIONS: Final = frozenset({"1.0", "1.1", "2", "3"})
 _MOST_REMEMBERED = 1024
-_MOST_BYTES_REMEMBERED = 256
+_MOST_BYTES_REMEMBERED: Final = 256
 
 _Start = tuple[str, str, bytes, bytes | None]
 

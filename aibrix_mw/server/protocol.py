@@ -11,7 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from math import inf
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import httptools
 from starlette.types import ASGIApp, Scope
@@ -26,14 +26,14 @@ from aibrix_mw.server.bounds import DEAF, MALFORMED, TOO_LARGE, TOO_SLOW, Bounds
 from aibrix_mw.server.cycle import Cycle
 from aibrix_mw.server.target import TARGETS
 
-_METHODS = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
+_METHODS: Final = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
 _FIRST_REQUEST_SECONDS = 1.0
 _LINGER_SECONDS = 1.0
 # what is arriving
-_NOTHING = 0
-_HEAD = 1
-_BODY = 2
-_ASGI = {"version": "3.0", "spec_version": "2.3"}
+_NOTHING: Final = 0
+_HEAD: Final = 1
+_BODY: Final = 2
+_ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 
 
 class GatewayProtocol:
