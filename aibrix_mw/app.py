@@ -9,7 +9,7 @@ from typing import Any
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from aibrix_mw.access import Access
+from aibrix_mw.access import Access, cross_origin
 from aibrix_mw.admin import create_admin
 from aibrix_mw.choosing import Choosing, Strategies
 from aibrix_mw.counting import Counting
@@ -111,6 +111,8 @@ class Gateway:
             Middleware(RequestIdMiddleware),
             # outside of all that can refuse, so that every request is counted once
             *observer,
+            # browsers hear of refusals too
+            *cross_origin(settings.cors),
             # all that follows relies on there being one request, with one meaning
             Middleware(StrictHttpMiddleware, max_header_bytes=limits.max_header_bytes, max_headers=limits.max_headers),
             # refusing is cheapest before the body is read
@@ -126,6 +128,7 @@ class Gateway:
                 max_replay_bytes=limits.max_replay_bytes,
                 allow_transfer_params=routing.allow_transfer_params,
                 trust_user_header=settings.users.trust_header,
+                isolate_tenants=settings.prefix_cache.isolate == "tenant",
             ),
             # strategy and limits are options of the profile
             Middleware(
