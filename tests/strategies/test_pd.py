@@ -246,5 +246,6 @@ def test_the_profile_is_known():
     catalogue = Catalogue(rng=Random(1))
     catalogue.preset("pd", {"fallback": "refuse"})
     strategy = catalogue.get("pd", {"imbalance": 3}, profile="batch")
+    assert isinstance(strategy, Pd)
     assert (strategy.profile, strategy.prefixes.imbalance, strategy.may_fall_back) == ("batch", 3, False)
     assert strategy is not catalogue.get("pd", {"imbalance": 3}, profile="other")
