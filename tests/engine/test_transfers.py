@@ -90,7 +90,7 @@ async def test_who_does_not_answer_http_is_refused(pair):
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"not json"})
 
-    async with listening(odd) as url:
+    async with listening(odd, lifespan="off") as url:
         params = {"do_remote_prefill": True, "remote_host": "127.0.0.1", "remote_port": httpx.URL(url).port}
         answer = await ask(decode, {**params, "remote_engine_id": "e", "remote_request_id": "r"})
     assert answer.status_code == 500
