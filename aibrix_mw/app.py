@@ -74,7 +74,7 @@ class Gateway:
         self.counting = Counting(settings.store, settings.rate_limit, self.lifecycle)
         self.quotas = ModelQuotas(self.registry)
         self.sharing = Sharing(settings, self.registry, self.counting, self.catalogue)
-        self.scraper = self.choosing.scraper(settings.scrape, self.upstream)
+        self.scraper = self.choosing.scraper(settings.scrape, self.upstream, self.sharing.scrapes)
         self._background = [
             *self.discovery.watchers(),
             *self.access.watchers(),

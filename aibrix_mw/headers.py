@@ -3,12 +3,13 @@
 import ipaddress
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import Final
 
 from starlette.types import Scope
 
 from aibrix_mw.errors import Headers
 
-HOP_BY_HOP = frozenset(
+HOP_BY_HOP: Final = frozenset(
     {
         b"connection",
         b"keep-alive",
@@ -36,7 +37,7 @@ _OURS = frozenset(
         b"x-session-id",
     }
 )
-_NOT_TO_ENGINE = (
+_ENDS_HERE = (
     HOP_BY_HOP
     | _OURS
     | {
@@ -54,8 +55,8 @@ _NOT_TO_ENGINE = (
     }
 )
 # some servers read an underscore as a hyphen
-_NOT_TO_ENGINE |= {name.replace(b"-", b"_") for name in _NOT_TO_ENGINE}
-_NOT_TO_CLIENT = HOP_BY_HOP | _OURS
+_NOT_TO_ENGINE: Final = _ENDS_HERE | {name.replace(b"-", b"_") for name in _ENDS_HERE}
+_NOT_TO_CLIENT: Final = HOP_BY_HOP | _OURS
 
 
 def _named_by_connection(headers: Headers) -> frozenset[bytes]:

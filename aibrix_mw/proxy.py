@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -26,7 +26,7 @@ from aibrix_mw.request import InferenceRequest
 from aibrix_mw.scope import ATTEMPT, CLIENT_LEFT, LEASE, OUTCOME, PROFILE, REQUEST, REQUEST_ID, TARGET, USAGE, refuse
 from aibrix_mw.upstream.base import Answer, EngineRequest, Timeouts, Timers, Upstream
 
-_UNAVAILABLE = frozenset({502, 503})
+_UNAVAILABLE: Final = frozenset({502, 503})
 
 
 class EngineUnavailable(UpstreamError):

@@ -8,7 +8,7 @@ long because a connection has many ways to end, and they share its state.
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import httptools
 from starlette.types import ASGIApp, Scope
@@ -21,13 +21,13 @@ from aibrix_mw.client import ON_DISCONNECT
 from aibrix_mw.server.cycle import Cycle
 from aibrix_mw.server.target import TARGETS
 
-_METHODS = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
+_METHODS: Final = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
 _BAD_REQUEST = (
     b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 30\r\n"
     b"connection: close\r\n\r\nInvalid HTTP request received."
 )
 _FIRST_REQUEST_SECONDS = 1.0
-_ASGI = {"version": "3.0", "spec_version": "2.3"}
+_ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 
 
 class GatewayProtocol:
