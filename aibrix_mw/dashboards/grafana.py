@@ -156,8 +156,8 @@ def panel_json(panel: Panel) -> Json:
 
 def _target(panel: Panel, query: Query, ref: str) -> Json:
     if panel.traceql:
-        found = {"queryType": "traceql", "query": query.expr, "limit": 20, "tableType": "traces"}
-        return {"refId": ref, "datasource": TEMPO} | found
+        found = {"limit": 20, "tableType": "spans"} if panel.kind == "table" else {"metricsQueryType": "range"}
+        return {"refId": ref, "datasource": TEMPO, "queryType": "traceql", "query": query.expr} | found
     now = panel.kind == "bargauge"
     asked = {"expr": query.expr, "legendFormat": query.legend or "__auto", "instant": now, "range": not now}
     heat = {"format": "heatmap"} if panel.kind == "heatmap" else {}

@@ -37,7 +37,7 @@ def _over_time(title: str, description: str, query: str, measure: str, by: str) 
     return Panel(
         title=title,
         description=description,
-        queries=(Query(f"{{ {query} }} | quantile_over_time({measure}, .5, .95) by ({by})"),),
+        queries=(Query(f"{{ {query} }} | quantile_over_time({measure}, 0.5, 0.95) by ({by})"),),
         unit="s",
         traceql=True,
     )
@@ -71,7 +71,7 @@ _PHASES = Row(
             "Prefill legs",
             "Disaggregated requests: the call that fills the KV cache.",
             f'{_CALL} && span.{name.ROLE} = "prefill" && duration > 1s',
-            *(name.REQUEST_MODEL, name.SERVER_ADDRESS),
+            *(name.REQUEST_MODEL, name.POD),
         ),
     ),
 )
@@ -83,7 +83,7 @@ _ODD = Row(
             "Tried again",
             "Calls from the second attempt on: the trace shows what failed before.",
             f"{_CALL} && span.{name.HTTP_RESENDS} > 0",
-            *(name.HTTP_RESENDS, name.SERVER_ADDRESS),
+            *(name.HTTP_RESENDS, name.POD),
             width=8,
         ),
         _traces(
@@ -110,7 +110,7 @@ _BY_POD = Row(
             "Slow first token",
             "Streams whose first data came more than a second after the call to the pod began.",
             f'{_CALL} && event:name = "{name.FIRST_TOKEN_EVENT}" && event:timeSinceStart > 1s',
-            *(name.SERVER_ADDRESS, name.REQUEST_MODEL),
+            *(name.POD, name.REQUEST_MODEL),
             width=24,
         ),
         _over_time(
@@ -125,7 +125,7 @@ _BY_POD = Row(
             "From sent to the last byte, as the gateway sees it.",
             _CALL,
             "duration",
-            f"span.{name.SERVER_ADDRESS}",
+            f"span.{name.POD}",
         ),
         _over_time(
             "Queue in the engine",
