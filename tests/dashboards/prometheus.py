@@ -12,7 +12,7 @@ import yaml
 
 from tests.conftest import free_port
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 MISSING = "Prometheus: the system package prometheus is not installed"
 needs_prometheus = pytest.mark.skipif(shutil.which("prometheus") is None, reason=MISSING)
 needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason=MISSING)

@@ -86,7 +86,7 @@ class Stage:
                     for gateway in self.gateways
                 ]
                 for http in clients:
-                    await eventually(lambda http=http: _is_ready(http), "ready")
+                    await eventually(lambda http=http: _is_ready(http), "ready", 60)
                 await self._scraped(1)
                 for _ in range(2):  # a rate needs a second sample of each series
                     await self._traffic(clients)
