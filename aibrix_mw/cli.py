@@ -119,6 +119,10 @@ def _serve(read: Callable[[], Settings], file: Path | None) -> None:
         return msgspec.structs.replace(settings, limits=limits)
 
     gateway = create_app(capped(settings))
+    asked, fit = settings.limits.max_in_flight, gateway.settings.limits.max_in_flight
+    logging.getLogger("aibrix_mw").info(
+        "at most %d requests in flight (limits.max_in_flight: %d; each takes two descriptors)", fit, asked
+    )
 
     def read_again() -> Settings:
         fresh = read()
