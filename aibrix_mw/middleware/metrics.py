@@ -6,7 +6,18 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aibrix_mw.outcome import Outcome
-from aibrix_mw.scope import ATTEMPT, LIMIT_HIT, OUTCOME, PLAN, PROFILE, REFUNDED, REQUEST, TARGET, want_usage
+from aibrix_mw.scope import (
+    ATTEMPT,
+    LIMIT_HIT,
+    OUTCOME,
+    PLAN,
+    PREFILLS,
+    PROFILE,
+    REFUNDED,
+    REQUEST,
+    TARGET,
+    want_usage,
+)
 from aibrix_mw.telemetry.histogram import Histogram
 from aibrix_mw.telemetry.metrics import UNKNOWN_MODEL, GatewayMetrics
 from aibrix_mw.tokens import Usage
@@ -102,6 +113,11 @@ class MetricsMiddleware:
             metrics.match[model,].observe(target.match)
         if target.fallback is not None:
             metrics.fallbacks[model, strategy, target.fallback] += 1
+        if target.alone is not None:
+            metrics.pd_fallbacks[model, target.alone] += 1
+        legs = PREFILLS.get(scope)
+        if legs is not None:
+            metrics.count_prefills(model, legs)
 
 
 class ModelCells:

@@ -51,8 +51,8 @@ class Connection(Protocol):
         """Hear that the answer has been written."""
         ...
 
-    def rest(self) -> None:
-        """Hear that nothing is to be done until the client sends more."""
+    def expect_body(self) -> None:
+        """Hear that the application waits for more of the body."""
         ...
 
 
@@ -95,6 +95,11 @@ class Cycle:
         self._framing = 0  # bytes of the body that are still to come, or how else it ends
 
     @property
+    def waits(self) -> bool:
+        """Whether the application waits for what comes next."""
+        return self._news is not None and not self._news.is_set()
+
+    @property
     def begun(self) -> bool:
         """Whether bytes of the answer have been written."""
         return self._started and not self._head
@@ -104,8 +109,7 @@ class Cycle:
     def feed(self, body: bytes) -> None:
         """Take bytes of the request's body; pauses reading where the application is slower."""
         if self.complete:
-            self.connection.rest()  # the rest of a body that nobody wants any more
-            return
+            return  # the rest of a body that nobody wants any more
         self._body = body = self._body + body if self._body else body
         self._unread = True
         if self._news is not None:
@@ -160,6 +164,8 @@ class Cycle:
                 self._invite()
             self._news.clear()
             self.connection.flow.resume_reading()
+            if self.more_body:
+                self.connection.expect_body()
             await self._news.wait()
         if self.disconnected or self.complete:
             return {"type": "http.disconnect"}

@@ -13,6 +13,7 @@ from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from aibrix_mw.outcome import Prefill
 from aibrix_mw.pods.pod import Pod
 from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.strategies import TABLE
@@ -63,6 +64,14 @@ class GatewayMetrics(Collector):
         """Metrics text in the format that an Accept header asks for, and its content type."""
         encode, content_type = choose_encoder(accept)
         return encode(self.registry), content_type
+
+    def count_prefills(self, model: str, legs: Iterable[Prefill]) -> None:
+        """Count the prefill legs of one request."""
+        for leg in legs:
+            if leg.failed:
+                self.prefill_errors[model, str(leg.reason)] += 1
+            elif leg.reason is None:
+                self.prefill[model,].observe(leg.ended - leg.started)
 
     def collect(self) -> Iterator[Metric]:
         """All families, for prometheus_client."""
