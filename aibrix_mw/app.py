@@ -9,7 +9,7 @@ from typing import Any
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from aibrix_mw.access import Access
+from aibrix_mw.access import Access, cross_origin
 from aibrix_mw.admin import create_admin
 from aibrix_mw.choosing import Choosing, Strategies
 from aibrix_mw.counting import Counting
@@ -21,6 +21,7 @@ from aibrix_mw.headers import Forwarder
 from aibrix_mw.lifecycle import Lifecycle
 from aibrix_mw.limiting.model import ModelQuotas
 from aibrix_mw.live import LiveSettings
+from aibrix_mw.middleware.disaggregation import DisaggregationMiddleware
 from aibrix_mw.middleware.gate import GateMiddleware
 from aibrix_mw.middleware.model import ModelMiddleware
 from aibrix_mw.middleware.plan import PlanMiddleware
@@ -28,7 +29,9 @@ from aibrix_mw.middleware.profile import ProfileMiddleware
 from aibrix_mw.middleware.ratelimit import RateLimitMiddleware, quoting
 from aibrix_mw.middleware.request_id import RequestIdMiddleware
 from aibrix_mw.middleware.routing import RoutingMiddleware
+from aibrix_mw.middleware.strict_http import StrictHttpMiddleware
 from aibrix_mw.paths import INFERENCE_PATHS
+from aibrix_mw.prefill import PrefillPods
 from aibrix_mw.proxy import Proxy, not_found
 from aibrix_mw.retry import RetryBudget
 from aibrix_mw.settings import Settings, UsersSettings, from_dict
@@ -74,7 +77,7 @@ class Gateway:
         self.counting = Counting(settings.store, settings.rate_limit, self.lifecycle)
         self.quotas = ModelQuotas(self.registry)
         self.sharing = Sharing(settings, self.registry, self.counting, self.catalogue)
-        self.scraper = self.choosing.scraper(settings.scrape, self.upstream)
+        self.scraper = self.choosing.scraper(settings.scrape, self.upstream, self.sharing.scrapes)
         self._background = [
             *self.discovery.watchers(),
             *self.access.watchers(),
@@ -110,6 +113,10 @@ class Gateway:
             Middleware(RequestIdMiddleware),
             # outside of all that can refuse, so that every request is counted once
             *observer,
+            # browsers hear of refusals too
+            *cross_origin(settings.cors),
+            # all that follows relies on there being one request, with one meaning
+            Middleware(StrictHttpMiddleware, max_header_bytes=limits.max_header_bytes, max_headers=limits.max_headers),
             # refusing is cheapest before the body is read
             Middleware(GateMiddleware, lifecycle=self.lifecycle, max_in_flight=limits.max_in_flight),
             # who asks is known by the head alone
@@ -123,6 +130,7 @@ class Gateway:
                 max_replay_bytes=limits.max_replay_bytes,
                 allow_transfer_params=routing.allow_transfer_params,
                 trust_user_header=settings.users.trust_header,
+                isolate_tenants=settings.prefix_cache.isolate == "tenant",
             ),
             # strategy and limits are options of the profile
             Middleware(
@@ -146,7 +154,7 @@ class Gateway:
             *([Middleware(self.sharing.limit_users, paths=paths)] if self.sharing.limits_users(settings.users) else []),
             # a request that passes goes to a pod at once, or gives back what it took
             Middleware(RateLimitMiddleware, quota=quoting(self.quotas), limiter=self.counting.limiter, paths=paths),
-            # chooses and holds the pod; directly around the proxy, because it repeats what fails there
+            # chooses and holds the pod; around all that asks engines, because it repeats what fails there
             Middleware(
                 RoutingMiddleware,
                 registry=registry,
@@ -155,6 +163,8 @@ class Gateway:
                 budget=RetryBudget(routing.retry_budget, routing.retry_floor),
                 admission=self.choosing.admission,
             ),
+            # where the choice is a pair, the prompt is computed before the answer
+            Middleware(DisaggregationMiddleware, prefills=self._prefills()),
         ]
         app: ASGIApp = self._proxy(paths)
         for layer in reversed(layers):
@@ -162,14 +172,18 @@ class Gateway:
             app = self._made[made.cls] = made.cls(app, *made.args, **made.kwargs)
         return app
 
-    def _proxy(self, paths: frozenset[str]) -> Proxy:
+    def _timeouts(self) -> Timeouts:
         upstream = self.settings.upstream
+        return Timeouts(**{name: getattr(upstream, name) for name in Timeouts.__struct_fields__})
+
+    def _prefills(self) -> PrefillPods:
+        return PrefillPods(self.upstream, self.choosing.admission, self._timeouts())
+
+    def _proxy(self, paths: frozenset[str]) -> Proxy:
         return Proxy(
             self.upstream,
             forwarder=Forwarder(self.settings.listen.trusted_proxies),
-            timeouts=Timeouts(
-                upstream.connect_timeout, upstream.first_byte_timeout, upstream.response_timeout, upstream.idle_timeout
-            ),
+            timeouts=self._timeouts(),
             max_body_bytes=self.settings.limits.max_body_bytes,
             paths=paths,
             elsewhere=endpoints(self.lifecycle, self.registry, not_found),
@@ -180,20 +194,22 @@ class Gateway:
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Gateway"]:
         """Discover pods and take requests for the length of the block; for the host application's lifespan."""
-        self.access.load()
-        self.counting.load()
-        self.choosing.load()
-        await self.discovery.open()
-        await self.counting.start()
-        tasks = [asyncio.ensure_future(work()) for work in self._background]
-        self.lifecycle.running = True
+        tasks: list[asyncio.Future[None]] = []
         try:
+            self.access.load()
+            self.counting.load()
+            self.choosing.load()
+            await self.discovery.open()
+            await self.counting.start()
+            tasks += [asyncio.ensure_future(work()) for work in self._background]
+            self.lifecycle.running = True
             yield self
         finally:
             self.lifecycle.running = False
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self.discovery.aclose()
             await self.upstream.aclose()
             await self.sharing.aclose()
             await self.counting.aclose()
@@ -221,7 +237,8 @@ class Gateway:
     def faults(self) -> list[Fault]:
         """What is wrong with the configuration now."""
         own = [] if self.live.fault is None else [self.live.fault]
-        return [*self.registry.faults(), *self.discovery.faults(), *self.access.faults(), *own]
+        parts = (self.registry, self.discovery, self.access, self.catalogue.guard)
+        return [*(fault for part in parts for fault in part.faults()), *own]
 
     def follow(self, file: Path, read: Callable[[], Settings]) -> None:
         """Take over `models`, `users` and `log.level` whenever the settings file changes, from `running()` on."""

@@ -7,7 +7,7 @@ from aibrix_mw.errors import ConfigurationError, Fault
 from aibrix_mw.pods.admission import Admission
 from aibrix_mw.pods.ejection import Ejection
 from aibrix_mw.pods.registry import PodRegistry
-from aibrix_mw.pods.scraper import Scraper
+from aibrix_mw.pods.scraper import Scraper, Sharing
 from aibrix_mw.profiles import BUILT_IN, Reader
 from aibrix_mw.settings import RoutingSettings, ScrapeSettings, Settings
 from aibrix_mw.strategies.base import Strategy
@@ -27,6 +27,7 @@ class Choosing:
     def __init__(self, settings: Settings, strategies: Strategies) -> None:
         self.routing = settings.routing
         self.catalogue = _open_catalogue(self.routing, strategies)
+        self.catalogue.preset("pd", {"fallback": self.routing.pd_fallback})
         self.registry = PodRegistry(
             remember=settings.discovery.remember,
             last_resort=self.routing.use_terminating_as_last_resort,
@@ -53,9 +54,10 @@ class Choosing:
             raise ConfigurationError([Fault("routing.session_key_file", f"{file}: {error.strerror}")]) from None
         self.catalogue.preset("session-affinity", {"sessionKey": key[:64]})
 
-    def scraper(self, scrape: ScrapeSettings, upstream: Upstream) -> Scraper:
+    def scraper(self, scrape: ScrapeSettings, upstream: Upstream, sharing: Sharing | None) -> Scraper:
         """What asks engines for as much as the strategies in use look at."""
-        return Scraper(self.registry, Fetch(upstream, scrape.timeout), self.needs, interval=scrape.interval)
+        fetch = Fetch(upstream, scrape.timeout)
+        return Scraper(self.registry, fetch, self.needs, interval=scrape.interval, sharing=sharing)
 
     def own_options(self, spec: str) -> Mapping[str, Reader]:
         """Keys of routingConfig that only the strategy of this name reads; without a name it is the default one."""

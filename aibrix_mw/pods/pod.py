@@ -116,18 +116,16 @@ class Pod:
         return self.info.address
 
     def lease(self, tokens: int = 0, match: float | None = None, clock: Callable[[], float] = time.monotonic) -> Lease:
-        """Hold the pod for the length of a `with` block, to the last byte, on error and on cancel too.
-
-        `tokens` is the prompt's estimate; `match` the share of it that the pod has in its cache, if a strategy knows.
-        """
-        return Lease(self, tokens, tokens if match is None else round(tokens * (1.0 - match)), clock)
+        """Hold the pod for the length of a `with` block, to the last byte, on error and on cancel too."""
+        return Lease(self, tokens, match, clock)
 
 
 class Target(msgspec.Struct, frozen=True):
     """What a strategy chose: the pod, a prefill pod for disaggregated requests, and headers for the answer.
 
     `fallback` is the reason why another strategy had to decide; `match` the share of the prompt that the pod is thought
-    to have in its cache, None where nobody looked; `scores` is filled only where somebody records it.
+    to have in its cache (the prefill pod, where there is one), None where nobody looked; `scores` is filled only where
+    somebody records it. `alone` is why a request that was meant for two pods goes to one.
     """
 
     pod: Pod
@@ -136,3 +134,4 @@ class Target(msgspec.Struct, frozen=True):
     fallback: str | None = None
     match: float | None = None
     scores: Sequence[Any] = ()
+    alone: str | None = None

@@ -1,10 +1,8 @@
 """What strategies that look at prompts share: blocks, the table of who holds them, the gate against imbalance."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from operator import attrgetter
-from random import Random
-from time import monotonic
 from typing import Annotated, Any, ClassVar
 
 import xxhash
@@ -36,13 +34,8 @@ class PrefixScorer(Scorer):
         "imbalance": Annotated[int, Meta(ge=0)],
     }
 
-    def __init__(
-        self,
-        rng: Random | None = None,
-        options: Mapping[str, Any] | None = None,
-        clock: Callable[[], float] = monotonic,
-    ) -> None:
-        super().__init__(rng, options, clock)
+    def set_up(self) -> None:
+        """Options, and an empty table."""
         self.block_bytes: int = self.options.get("blockBytes", 128)
         self.max_blocks: int = self.options.get("maxBlocks", 1024)
         self.imbalance: int = self.options.get("imbalance", 16)
@@ -86,12 +79,13 @@ class PrefixScorer(Scorer):
         self.table.forget(pod.uid, self.clock())
 
     def blocks(self, request: InferenceRequest, pods: Pods) -> list[int]:
-        """Chained hashes of the prompt's whole blocks; of another model or adapter they are others."""
+        """Chained hashes of the prompt's whole blocks; of another model, adapter or tenant they are others."""
         name = request.requested_model
         adapter = name if name != request.model and name in pods[0].info.adapters else ""
-        return chain(request.prompt, _seed(request.model, adapter), self.block_bytes, self.max_blocks)
+        return chain(request.prompt, _seed(request.model, adapter, request.tenant), self.block_bytes, self.max_blocks)
 
 
 @lru_cache(maxsize=65536)
-def _seed(model: str, adapter: str) -> int:
-    return xxhash.xxh64_intdigest(b"%b\0%b" % (model.encode(), adapter.encode()))
+def _seed(model: str, adapter: str, tenant: str) -> int:
+    name = f"{model}\0{adapter}"
+    return xxhash.xxh64_intdigest(f"{name}\0{tenant}".encode() if tenant else name.encode())
