@@ -1,4 +1,4 @@
-"""An engine's count of tokens, as the object that its answers call `usage`."""
+"""Counts of tokens, and what engines call them."""
 
 import msgspec
 
@@ -14,6 +14,10 @@ class Usage(msgspec.Struct, frozen=True):
     def total(self) -> int:
         """All tokens."""
         return self.input + self.output
+
+    def or_more(self, other: "Usage") -> "Usage":
+        """The larger count of each kind."""
+        return Usage(max(self.input, other.input), max(self.output, other.output), max(self.cached, other.cached))
 
 
 class _Details(msgspec.Struct):
@@ -40,18 +44,14 @@ class _Fields(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Fields).decode
 
 
-def read_count(text: bytes) -> Usage | None:
-    """The count in one JSON object; None where that is malformed or counts no tokens."""
+def parse_usage(text: bytes) -> Usage | None:
+    """The counts of a `usage` object; None when it is malformed or counts no tokens."""
     try:
         fields = _decode(text)
     except (msgspec.DecodeError, RecursionError):
         return None
-    return _usage(fields)
-
-
-def _usage(fields: _Fields) -> Usage | None:
-    output = _first(fields.completion_tokens, fields.output_tokens)
-    given = _first(fields.prompt_tokens, fields.input_tokens)
+    output = fields.completion_tokens if fields.completion_tokens is not None else fields.output_tokens
+    given = fields.prompt_tokens if fields.prompt_tokens is not None else fields.input_tokens
     if given is None and output is None and fields.total_tokens is None:
         return None
     if given is None and fields.total_tokens is not None:  # rankers report no more than this
@@ -60,7 +60,3 @@ def _usage(fields: _Fields) -> Usage | None:
     details = fields.prompt_tokens_details or fields.input_tokens_details
     cached = read + ((details.cached_tokens or 0) if details is not None else 0)
     return Usage(max((given or 0) + read + written, 0), max(output or 0, 0), max(cached, 0))
-
-
-def _first(*counts: int | None) -> int | None:
-    return next((count for count in counts if count is not None), None)
