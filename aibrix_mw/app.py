@@ -21,6 +21,7 @@ from aibrix_mw.headers import Forwarder
 from aibrix_mw.lifecycle import Lifecycle
 from aibrix_mw.limiting.model import ModelQuotas
 from aibrix_mw.live import LiveSettings
+from aibrix_mw.middleware.disaggregation import DisaggregationMiddleware
 from aibrix_mw.middleware.gate import GateMiddleware
 from aibrix_mw.middleware.model import ModelMiddleware
 from aibrix_mw.middleware.plan import PlanMiddleware
@@ -30,6 +31,7 @@ from aibrix_mw.middleware.request_id import RequestIdMiddleware
 from aibrix_mw.middleware.routing import RoutingMiddleware
 from aibrix_mw.middleware.strict_http import StrictHttpMiddleware
 from aibrix_mw.paths import INFERENCE_PATHS
+from aibrix_mw.prefill import PrefillPods
 from aibrix_mw.proxy import Proxy, not_found
 from aibrix_mw.retry import RetryBudget
 from aibrix_mw.settings import Settings, UsersSettings, from_dict
@@ -152,7 +154,7 @@ class Gateway:
             *([Middleware(self.sharing.limit_users, paths=paths)] if self.sharing.limits_users(settings.users) else []),
             # a request that passes goes to a pod at once, or gives back what it took
             Middleware(RateLimitMiddleware, quota=quoting(self.quotas), limiter=self.counting.limiter, paths=paths),
-            # chooses and holds the pod; directly around the proxy, because it repeats what fails there
+            # chooses and holds the pod; around all that asks engines, because it repeats what fails there
             Middleware(
                 RoutingMiddleware,
                 registry=registry,
@@ -161,6 +163,8 @@ class Gateway:
                 budget=RetryBudget(routing.retry_budget, routing.retry_floor),
                 admission=self.choosing.admission,
             ),
+            # where the choice is a pair, the prompt is computed before the answer
+            Middleware(DisaggregationMiddleware, prefills=self._prefills()),
         ]
         app: ASGIApp = self._proxy(paths)
         for layer in reversed(layers):
@@ -168,14 +172,18 @@ class Gateway:
             app = self._made[made.cls] = made.cls(app, *made.args, **made.kwargs)
         return app
 
-    def _proxy(self, paths: frozenset[str]) -> Proxy:
+    def _timeouts(self) -> Timeouts:
         upstream = self.settings.upstream
+        return Timeouts(**{name: getattr(upstream, name) for name in Timeouts.__struct_fields__})
+
+    def _prefills(self) -> PrefillPods:
+        return PrefillPods(self.upstream, self.choosing.admission, self._timeouts())
+
+    def _proxy(self, paths: frozenset[str]) -> Proxy:
         return Proxy(
             self.upstream,
             forwarder=Forwarder(self.settings.listen.trusted_proxies),
-            timeouts=Timeouts(
-                upstream.connect_timeout, upstream.first_byte_timeout, upstream.response_timeout, upstream.idle_timeout
-            ),
+            timeouts=self._timeouts(),
             max_body_bytes=self.settings.limits.max_body_bytes,
             paths=paths,
             elsewhere=endpoints(self.lifecycle, self.registry, not_found),
