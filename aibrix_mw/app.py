@@ -194,20 +194,22 @@ class Gateway:
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Gateway"]:
         """Discover pods and take requests for the length of the block; for the host application's lifespan."""
-        self.access.load()
-        self.counting.load()
-        self.choosing.load()
-        await self.discovery.open()
-        await self.counting.start()
-        tasks = [asyncio.ensure_future(work()) for work in self._background]
-        self.lifecycle.running = True
+        tasks: list[asyncio.Future[None]] = []
         try:
+            self.access.load()
+            self.counting.load()
+            self.choosing.load()
+            await self.discovery.open()
+            await self.counting.start()
+            tasks += [asyncio.ensure_future(work()) for work in self._background]
+            self.lifecycle.running = True
             yield self
         finally:
             self.lifecycle.running = False
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self.discovery.aclose()
             await self.upstream.aclose()
             await self.sharing.aclose()
             await self.counting.aclose()
@@ -235,7 +237,8 @@ class Gateway:
     def faults(self) -> list[Fault]:
         """What is wrong with the configuration now."""
         own = [] if self.live.fault is None else [self.live.fault]
-        return [*self.registry.faults(), *self.discovery.faults(), *self.access.faults(), *own]
+        parts = (self.registry, self.discovery, self.access, self.catalogue.guard)
+        return [*(fault for part in parts for fault in part.faults()), *own]
 
     def follow(self, file: Path, read: Callable[[], Settings]) -> None:
         """Take over `models`, `users` and `log.level` whenever the settings file changes, from `running()` on."""

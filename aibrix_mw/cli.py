@@ -1,4 +1,4 @@
-"""The command line: `aibrix-mw serve | engine | demo | validate | keys | users | simulate`."""
+"""The command line: `aibrix-mw serve | engine | demo | validate | keys | users | simulate | dashboards`."""
 
 import logging
 import signal
@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from aibrix_mw import __version__
+from aibrix_mw.commands.dashboards import dashboards
 from aibrix_mw.commands.keys import keys
 from aibrix_mw.commands.simulate import simulate
 from aibrix_mw.commands.users import users
@@ -28,6 +29,7 @@ def main() -> None:
     """LLM inference gateway for vLLM pods on Kubernetes."""
 
 
+main.add_command(dashboards)
 main.add_command(keys)
 main.add_command(users)
 main.add_command(simulate)
@@ -117,6 +119,10 @@ def _serve(read: Callable[[], Settings], file: Path | None) -> None:
         return msgspec.structs.replace(settings, limits=limits)
 
     gateway = create_app(capped(settings))
+    asked, fit = settings.limits.max_in_flight, gateway.settings.limits.max_in_flight
+    logging.getLogger("aibrix_mw").info(
+        "at most %d requests in flight (limits.max_in_flight: %d; each takes two descriptors)", fit, asked
+    )
 
     def read_again() -> Settings:
         fresh = read()

@@ -62,6 +62,10 @@ class Strategy:
         self.rng = rng or Random()
         self.options = options or {}
         self.clock = clock
+        self.set_up()
+
+    def set_up(self) -> None:
+        """Make what the strategy keeps; `rng`, `options` and `clock` are there."""
 
     def pick(self, request: InferenceRequest, pods: Pods, /) -> Target:
         """Choose among ready pods, of which there is at least one."""
