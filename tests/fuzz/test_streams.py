@@ -5,7 +5,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aibrix_mw.usage import Usage, UsageReader
+from aibrix_mw.tokens import Usage
+from aibrix_mw.usage import UsageReader
 from tests.fuzz.cutting import cut, damaged
 
 COUNT = st.integers(-5, 2**70) | st.none() | st.floats() | st.text(max_size=3)
