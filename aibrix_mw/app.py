@@ -16,7 +16,7 @@ from aibrix_mw.counting import Counting
 from aibrix_mw.discovery import Discovery
 from aibrix_mw.endpoints import endpoints
 from aibrix_mw.errors import ConfigurationError, Fault
-from aibrix_mw.extras import metrics_layer
+from aibrix_mw.extras import metrics_layer, span_layers
 from aibrix_mw.headers import Forwarder
 from aibrix_mw.lifecycle import Lifecycle
 from aibrix_mw.limiting.model import ModelQuotas
@@ -92,7 +92,7 @@ class Gateway:
             quotas=self.quotas,
             ejected=self.choosing.admission.ejection.ejected,
         )
-        self.stack = self._stack([*outer], observer)
+        self.stack = self._stack([_layer(given) for given in outer], observer)
         self.admin = create_admin(self.lifecycle, self.registry, self.faults, exposition)
 
     @property
@@ -100,10 +100,11 @@ class Gateway:
         """What applies now."""
         return self.live.now
 
-    def _stack(self, outer: list[type[Any] | Middleware], observer: list[Middleware]) -> ASGIApp:
+    def _stack(self, outer: list[Middleware], observer: list[Middleware]) -> ASGIApp:
         """The whole request path, outermost first; each layer with the reason for its place."""
         settings, registry, paths = self.settings, self.registry, self.paths
         routing, limits = settings.routing, settings.limits
+        choice_spans, attempt_spans = span_layers(outer, registry, self.choosing.admission.ejection.ejected)
         layers = [
             *outer,
             # every answer carries an id, refusals included
@@ -146,6 +147,7 @@ class Gateway:
             *([Middleware(self.sharing.limit_users, paths=paths)] if self.sharing.limits_users(settings.users) else []),
             # a request that passes goes to a pod at once, or gives back what it took
             Middleware(RateLimitMiddleware, quota=quoting(self.quotas), limiter=self.counting.limiter, paths=paths),
+            *choice_spans,
             # chooses and holds the pod; directly around the proxy, because it repeats what fails there
             Middleware(
                 RoutingMiddleware,
@@ -155,11 +157,11 @@ class Gateway:
                 budget=RetryBudget(routing.retry_budget, routing.retry_floor),
                 admission=self.choosing.admission,
             ),
+            *attempt_spans,
         ]
         app: ASGIApp = self._proxy(paths)
         for layer in reversed(layers):
-            made = layer if isinstance(layer, Middleware) else Middleware(layer)
-            app = self._made[made.cls] = made.cls(app, *made.args, **made.kwargs)
+            app = self._made[layer.cls] = layer.cls(app, *layer.args, **layer.kwargs)
         return app
 
     def _proxy(self, paths: frozenset[str]) -> Proxy:
@@ -240,3 +242,7 @@ class Gateway:
         if limit_users not in self._made and self.sharing.limits_users(users):
             plan = self._made[PlanMiddleware]
             plan.app = self._made[limit_users] = limit_users(plan.app, self.paths)
+
+
+def _layer(given: type[Any] | Middleware) -> Middleware:
+    return given if isinstance(given, Middleware) else Middleware(given)
