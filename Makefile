@@ -5,7 +5,7 @@ BENCH := .venv-bench/bin
 COMPILED := .venv-compiled/bin
 VLLM ?= .venv-vllm
 
-.PHONY: demo tour test test-compiled lint bench bench-memory simulate test-vllm clean
+.PHONY: demo tour test test-compiled lint bench bench-memory bench-scraping simulate test-vllm clean
 
 demo: .venv/demo
 	$(BIN)/aibrix-mw demo
@@ -35,6 +35,9 @@ bench: .venv-bench/ready
 
 bench-memory: .venv-bench/ready
 	$(BENCH)/python -m tests.benchmarks.memory
+
+bench-scraping: .venv/dev
+	$(BIN)/python -m tests.benchmarks.scraping
 
 simulate: .venv/dev
 	$(BIN)/python -m tests.experiments
