@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -37,6 +37,9 @@ from aibrix_mw.sharing import Sharing
 from aibrix_mw.upstream.base import Timeouts
 from aibrix_mw.upstream.http1 import Http1Upstream
 from aibrix_mw.upstream.schemes import SchemeUpstream
+
+if TYPE_CHECKING:  # needs an extra
+    from aibrix_mw.telemetry.otel import Tracing
 
 Outer = Sequence[type[Any] | Middleware]
 
@@ -84,6 +87,7 @@ class Gateway:
             self.scraper.run,
         ]
         self._made: dict[Any, Any] = {}
+        self.tracing: Tracing | None = None  # whoever sets traces up says so here
         observer, exposition = metrics_layer(
             settings,
             self.registry,
@@ -92,6 +96,7 @@ class Gateway:
             limiter=self.counting.limiter,
             quotas=self.quotas,
             ejected=self.choosing.admission.ejection.ejected,
+            spans_dropped=lambda: self.tracing.dropped if self.tracing is not None else 0,
         )
         self.stack = self._stack([_layer(given) for given in outer], observer)
         self.admin = create_admin(self.lifecycle, self.registry, self.faults, exposition)
@@ -251,4 +256,4 @@ class Gateway:
 
 
 def _layer(given: type[Any] | Middleware) -> Middleware:
-    return given if isinstance(given, Middleware) else Middleware(given)
+    return given if isinstance(given, Middleware) else Middleware(cast(Any, given))

@@ -104,6 +104,7 @@ def _serve(read: Callable[[], Settings], file: Path | None) -> None:
     from aibrix_mw.app import create_app
     from aibrix_mw.server import Server, in_flight_cap, serve_gateway
     from aibrix_mw.telemetry.logs import set_up_logging
+    from aibrix_mw.tracing import open_tracing, tracing_layers
 
     settings = read()
     set_up_logging(settings.log)
@@ -116,7 +117,9 @@ def _serve(read: Callable[[], Settings], file: Path | None) -> None:
         limits = msgspec.structs.replace(settings.limits, max_in_flight=in_flight_cap(settings))
         return msgspec.structs.replace(settings, limits=limits)
 
-    gateway = create_app(capped(settings))
+    tracing = open_tracing(settings)
+    gateway = create_app(capped(settings), outer=tracing_layers(settings, tracing))
+    gateway.tracing = tracing
 
     def read_again() -> Settings:
         fresh = read()
@@ -131,7 +134,11 @@ def _serve(read: Callable[[], Settings], file: Path | None) -> None:
             "serving on port %d, admin on %s port %d", server.client.port, settings.listen.admin_host, server.admin.port
         )
 
-    serve_gateway(gateway, announce)
+    try:
+        serve_gateway(gateway, announce)
+    finally:
+        if tracing is not None:
+            tracing.close()
 
 
 @main.command()

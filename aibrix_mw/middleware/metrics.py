@@ -6,7 +6,8 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aibrix_mw.outcome import Outcome
-from aibrix_mw.scope import ATTEMPT, LIMIT_HIT, OUTCOME, PLAN, PROFILE, REFUNDED, REQUEST, TARGET, want_usage
+from aibrix_mw.request import InferenceRequest
+from aibrix_mw.scope import ATTEMPT, LIMIT_HIT, OUTCOME, PLAN, PROFILE, REFUNDED, REQUEST, TARGET, TRACE, want_usage
 from aibrix_mw.telemetry.metrics import UNKNOWN_MODEL, GatewayMetrics
 from aibrix_mw.usage import Usage
 
@@ -63,9 +64,23 @@ class MetricsMiddleware:
             metrics.overhead[()].observe(ended - begun - body_wait - (outcome.last_byte - outcome.sent))
             if request.stream and outcome.status < 400:
                 metrics.first_token[model,].observe(outcome.first_byte - begun)
+                if usage is not None and usage.output > 1:
+                    seconds = (outcome.last_byte - outcome.first_byte) / (usage.output - 1)
+                    metrics.between_tokens[model,].observe(seconds)
         if usage is not None:
             metrics.count_tokens(model, usage)
         self._record_routing(scope, outcome, model, begun)
+        if TRACE.key in scope:
+            self._exemplify(TRACE.require(scope).trace_id, request, outcome, begun, ended)
+
+    def _exemplify(
+        self, trace_id: str, request: InferenceRequest, outcome: Outcome, begun: float, ended: float
+    ) -> None:
+        """Name the trace of a request with what it took, so that a slow one is found from a graph."""
+        now, metrics = time.time(), self.metrics
+        metrics.duration[request.model,].exemplify(ended - begun, trace_id, now)
+        if request.stream and outcome.first_byte and outcome.status < 400:
+            metrics.first_token[request.model,].exemplify(outcome.first_byte - begun, trace_id, now)
 
     def _record_routing(self, scope: Scope, outcome: Outcome, model: str, begun: float) -> None:
         attempt, plan, target = ATTEMPT.get(scope), PLAN.get(scope), TARGET.get(scope)

@@ -4,7 +4,7 @@ They are in the stack only where TracingMiddleware is outside of it, and pass on
 """
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Protocol
+from typing import Protocol, cast
 
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -62,8 +62,9 @@ class Forwarding(Protocol):
 class AttemptSpanMiddleware:
     """Directly around the proxy: each attempt is a call to an engine, and gets a span of its own."""
 
-    def __init__(self, app: Forwarding) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
+        self.proxy = cast(Forwarding, app)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Forward the request, through a client of engines that records."""
@@ -73,5 +74,5 @@ class AttemptSpanMiddleware:
             return self.app(scope, receive, send)
         attempt = ATTEMPT.get(scope)
         number = 1 if attempt is None else attempt.number
-        upstream = trace.over(self.app.upstream, REQUEST.require(scope), target.pod, number=number)
-        return self.app.over(upstream)(scope, receive, send)
+        upstream = trace.over(self.proxy.upstream, REQUEST.require(scope), target.pod, number=number)
+        return self.proxy.over(upstream)(scope, receive, send)

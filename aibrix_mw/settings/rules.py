@@ -25,7 +25,7 @@ NOT_YET: tuple[str, ...] = (
     "log.access",
     "routing.pd_fallback",
     "stream.keepalive",
-    "tracing",
+    "tracing.capture_text",
     "upstream.prefill_timeout",
 )
 

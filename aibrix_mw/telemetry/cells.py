@@ -4,34 +4,43 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, Exemplar, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from aibrix_mw.telemetry.families import Family
 
 Labels = tuple[str, ...]
+Bucket = tuple[str, float] | tuple[str, float, Exemplar]
 
 
 class Histogram:
     """Counts by bucket; the last one is +Inf."""
 
-    __slots__ = ("bounds", "counts", "sum")
+    __slots__ = ("bounds", "counts", "exemplars", "sum")
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self.bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
         self.sum = 0.0
+        self.exemplars: dict[int, Exemplar] = {}
 
     def observe(self, value: float) -> None:
         """Count one value."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
 
-    def buckets(self) -> list[tuple[str, float]]:
+    def exemplify(self, value: float, trace_id: str, now: float) -> None:
+        """Name the trace of a value that was counted; `now` is seconds since the epoch. A bucket keeps the last one."""
+        self.exemplars[bisect_left(self.bounds, value)] = Exemplar({"trace_id": trace_id}, value, now)
+
+    def buckets(self) -> list[Bucket]:
         """Cumulative counts by upper bound, as prometheus_client wants them."""
-        rows, total = [], 0
-        for bound, count in zip((*self.bounds, float("inf")), self.counts, strict=True):
+        rows: list[Bucket] = []
+        total = 0
+        for at, (bound, count) in enumerate(zip((*self.bounds, float("inf")), self.counts, strict=True)):
             total += count
-            rows.append(("+Inf" if bound == float("inf") else f"{bound:.10g}", float(total)))
+            name = "+Inf" if bound == float("inf") else f"{bound:.10g}"
+            exemplar = self.exemplars.get(at)
+            rows.append((name, float(total)) if exemplar is None else (name, float(total), exemplar))
         return rows
 
 

@@ -33,11 +33,13 @@ class GatewayMetrics(Collector):
         per_pod: bool = True,
         strategies: Container[str] = TABLE,
         ejected: Callable[[], Iterable[Pod]] = tuple,
+        spans_dropped: Callable[[], int] = int,
     ) -> None:
         self.pods = pods
         self.ejected = ejected
         self.per_pod = per_pod
         self.strategies = strategies
+        self.spans_dropped = spans_dropped
         self.requests = CounterFamily(names.REQUESTS)
         self.duration = HistogramFamily(names.REQUEST_DURATION)
         self.first_byte = HistogramFamily(names.FIRST_BYTE)
@@ -45,6 +47,7 @@ class GatewayMetrics(Collector):
         self.routing = HistogramFamily(names.ROUTING_DURATION)
         self.pick = HistogramFamily(names.PICK_DURATION)
         self.match = HistogramFamily(names.PREFIX_MATCH)
+        self.between_tokens = HistogramFamily(names.BETWEEN_TOKENS)
         self.overhead = HistogramFamily(names.OVERHEAD)
         self.prefill = HistogramFamily(names.PD_PREFILL_DURATION)
         self.attempts = CounterFamily(names.UPSTREAM_ATTEMPTS)
@@ -88,6 +91,7 @@ class GatewayMetrics(Collector):
         """All families, for prometheus_client."""
         for cell in self.cells:
             yield cell.collect()
+        yield counter(names.SPANS_DROPPED, [((), self.spans_dropped())])
         yield from self._collect_models()
         if self.per_pod:
             yield from self._collect_pods()
