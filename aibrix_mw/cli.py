@@ -120,6 +120,10 @@ def _serve(read: Callable[[], Settings], file: Path | None) -> None:
     tracing = open_tracing(settings)
     gateway = create_app(capped(settings), outer=tracing_layers(settings, tracing))
     gateway.tracing = tracing
+    asked, fit = settings.limits.max_in_flight, gateway.settings.limits.max_in_flight
+    logging.getLogger("aibrix_mw").info(
+        "at most %d requests in flight (limits.max_in_flight: %d; each takes two descriptors)", fit, asked
+    )
 
     def read_again() -> Settings:
         fresh = read()

@@ -122,6 +122,7 @@ discovery: {{static: {{file: "{pods}"}}}}
 store: {{url: {store or "null"}}}
 tracing: {{sample_ratio: 1.0}}
 users: {{records: {{{USER}: {{rpm: {USER_LIMIT}}}}}}}
+ejection: {{base: 1}} # seconds, so that one can wait for it
 shutdown: {{delay: 0, grace: 1}}
 """
 

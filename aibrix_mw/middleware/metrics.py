@@ -7,7 +7,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aibrix_mw.outcome import Outcome
 from aibrix_mw.request import InferenceRequest
-from aibrix_mw.scope import ATTEMPT, LIMIT_HIT, OUTCOME, PLAN, PROFILE, REFUNDED, REQUEST, TARGET, TRACE, want_usage
+from aibrix_mw.scope import (
+    ATTEMPT,
+    LIMIT_HIT,
+    OUTCOME,
+    PLAN,
+    PREFILLS,
+    PROFILE,
+    REFUNDED,
+    REQUEST,
+    TARGET,
+    TRACE,
+    want_usage,
+)
 from aibrix_mw.telemetry.metrics import UNKNOWN_MODEL, GatewayMetrics
 from aibrix_mw.usage import Usage
 
@@ -95,3 +107,8 @@ class MetricsMiddleware:
             self.metrics.match[model,].observe(target.match)
         if target.fallback is not None:
             self.metrics.fallbacks[model, strategy, target.fallback] += 1
+        if target.alone is not None:
+            self.metrics.pd_fallbacks[model, target.alone] += 1
+        legs = PREFILLS.get(scope)
+        if legs is not None:
+            self.metrics.count_prefills(model, legs)

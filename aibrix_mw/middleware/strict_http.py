@@ -12,6 +12,7 @@ from aibrix_mw.scope import headers_of, refuse
 
 MAX_TARGET_BYTES: Final = 8192
 
+_AROUND_TARGET: Final = len("POST  HTTP/1.1\r\n\r\n")
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 _NAME: Final = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
@@ -83,7 +84,7 @@ class StrictHttpMiddleware:
     def _as_it_arrived(self, scope: Scope) -> GatewayError | None:
         """What our own server refuses on the wire."""
         headers = scope["headers"]
-        size = 0
+        size = len(_target_of(scope)) + _AROUND_TARGET
         for name, value in headers:
             size += len(name) + len(value) + 4
             if not _NAME.fullmatch(name) or _CONTROL.search(value):
@@ -92,7 +93,7 @@ class StrictHttpMiddleware:
                 return InvalidHead("content-length is not a number")
         if len(headers) > self.max_headers:
             return HeadTooLarge(f"the request has more than {self.max_headers} headers")
-        if size + len(_target_of(scope)) > self.max_header_bytes:
+        if size > self.max_header_bytes:
             return HeadTooLarge(f"the head of the request is larger than {self.max_header_bytes} bytes")
         return None
 

@@ -13,7 +13,7 @@ from aibrix_mw.pods.exclusion import exclusion
 from aibrix_mw.pods.pod import Pod, Target
 from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.request import InferenceRequest
-from aibrix_mw.strategies.base import Pods, Strategy
+from aibrix_mw.strategies.base import Failure, Pods, Strategy
 from aibrix_mw.strategies.plan import Plan
 
 SHOWN = 5
@@ -46,6 +46,7 @@ class Explained(Strategy):
         self.inner = plan.strategy
         self.needs = self.inner.needs
         self.counts_tokens = self.inner.counts_tokens
+        self.two_legs = self.inner.two_legs
         self.choices: list[Choice] = []
         self._plan = plan
         self._registry = registry
@@ -54,6 +55,8 @@ class Explained(Strategy):
 
     def pick(self, request: InferenceRequest, pods: Pods, /) -> Target:
         """The strategy's own choice."""
+        if self.two_legs:
+            self.choices.clear()  # it is asked until it finds a pair, for the first attempt only
         begun = time_ns()
         scores = self._best(pods, self.inner.explain(request, pods))
         target, refusal = None, None
@@ -65,6 +68,22 @@ class Explained(Strategy):
         finally:
             self._write_down(request, pods, begun, scores, target, refusal)
         self._tried.append(target.pod)
+        return target
+
+    def again(self, request: InferenceRequest, pods: Pods, failures: Sequence[Failure], /) -> Target | None:
+        """One more target of the same kind."""
+        begun = time_ns()
+        target = self.inner.again(request, pods, failures)
+        if target is not None:
+            self._write_down(request, pods, begun, (), target, None)
+        return target
+
+    def alone(self, request: InferenceRequest, pods: Pods, failures: Sequence[Failure], /) -> Target | None:
+        """One pod for both legs."""
+        begun = time_ns()
+        target = self.inner.alone(request, pods, failures)
+        if target is not None:
+            self._write_down(request, pods, begun, (), target, None)
         return target
 
     def observe(self, request: InferenceRequest, target: Target, outcome: Outcome, /) -> None:

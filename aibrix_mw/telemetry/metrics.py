@@ -12,7 +12,7 @@ from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from aibrix_mw.outcome import FailedAttempt
+from aibrix_mw.outcome import FailedAttempt, Prefill
 from aibrix_mw.pods.pod import Pod
 from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.strategies import TABLE
@@ -80,6 +80,14 @@ class GatewayMetrics(Collector):
             self.attempts[model, attempt.reason] += 1
         if answered:
             self.attempts[model, "ok"] += 1
+
+    def count_prefills(self, model: str, legs: Iterable[Prefill]) -> None:
+        """Count the prefill legs of one request."""
+        for leg in legs:
+            if leg.failed:
+                self.prefill_errors[model, str(leg.reason)] += 1
+            elif leg.reason is None:
+                self.prefill[model,].observe(leg.ended - leg.started)
 
     def count_tokens(self, model: str, usage: Usage) -> None:
         """Count what the engine has counted for one request."""

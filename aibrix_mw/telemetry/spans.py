@@ -108,8 +108,11 @@ def _routing(choice: "Choice") -> Attributes:
     }
     if choice.target is not None:
         attributes[name.POD] = choice.target.pod.info.name
-        if choice.target.fallback is not None:
-            attributes[name.FALLBACK] = choice.target.fallback
+        if choice.target.prefill is not None:
+            attributes[name.PREFILL_POD] = choice.target.prefill.info.name
+        fallback = choice.target.alone or choice.target.fallback
+        if fallback is not None:
+            attributes[name.FALLBACK] = fallback
     return attributes
 
 
@@ -139,7 +142,7 @@ class TracedUpstream:
         )
         headers = [header for header in request.headers if header[0] not in TRACE_HEADERS]
         headers += trace_headers(span.get_span_context())
-        call = Call(span, streamed=self._request.stream)
+        call = Call(span, streamed=self._request.stream and self._role is None)
         try:
             answer = await self._upstream.send(msgspec.structs.replace(request, headers=headers), timers)
         except BaseException as error:

@@ -1,22 +1,31 @@
 """Raw clients of a whole gateway before a raw engine, on our server or on uvicorn's with h11."""
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from aibrix_mw.app import create_app
 from aibrix_mw.server.bounds import Bounds
+from tests.asgi import ask
 from tests.server.test_listener import serving
 from tests.serving import listening
-from tests.upstream.raw_engine import RawEngine, answering
+from tests.upstream.raw_engine import RawEngine
 
 CHAT_LINE = "POST /v1/chat/completions HTTP/1.1"
 BODY = '{"model": "m"}'
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
 PATIENCE = 10
+
+
+async def always_ok(peer):
+    """Answer every request."""
+    with suppress(ConnectionError):
+        while await peer.request():
+            await peer.send(OK)
 
 
 class Row:
@@ -56,6 +65,13 @@ class Served:
             finally:
                 writer.transport.abort()
 
+    async def outcomes(self):
+        """How requests have ended, and how often."""
+        text = (await ask(self.gateway.admin, b"", "/metrics", method="GET")).body.decode()
+        samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+        counted = [sample for sample in samples if sample.name == "aibrix_gateway_requests_total"]
+        return {(sample.labels["code"], sample.labels["outcome"]): int(sample.value) for sample in counted}
+
     @property
     def seen(self):
         """Requests that the engine has seen, over all its connections."""
@@ -64,8 +80,8 @@ class Served:
 
 @asynccontextmanager
 async def gateway(script=None, *, server="ours", bounds: Bounds | None = None, **settings: Any):
-    """Serve a gateway for model m before one raw engine; every request of a connection is answered 200 by default."""
-    async with RawEngine(script or answering(*[OK] * 9)) as engine:
+    """Serve a gateway for model m before one raw engine; it answers every request with 200 by default."""
+    async with RawEngine(script or always_ok) as engine:
         app = create_app({"models": {"m": {"endpoints": [f"http://{engine.address.netloc}"]}}, **settings})
         if server == "ours":
             async with app.running(), serving(app.stack, bounds=bounds) as listener:
@@ -77,3 +93,9 @@ async def gateway(script=None, *, server="ours", bounds: Bounds | None = None, *
 
 def status_of(answer):
     return int(answer[9:12])
+
+
+def chat(*fields, body=BODY, line=CHAT_LINE, length=None):
+    """A raw request with further header lines."""
+    length = len(body) if length is None else length
+    return "\r\n".join([line, "Host: gateway", f"Content-Length: {length}", *fields, "", body]).encode("latin-1")

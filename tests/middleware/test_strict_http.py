@@ -129,7 +129,7 @@ async def test_f10_bounds_under_another_server(more):
     status = 431 if more else 200
     count = [(b"x-%d" % number, b"") for number in range(99 + more)]
     assert await status_of(*count) == status
-    size = [HOST, (b"x", b"x" * (65_536 - len(CHAT) - 9 - 5 + more))]
+    size = [HOST, (b"x", b"x" * (65_536 - 18 - len(CHAT) - 9 - 5 + more))]
     assert await status_of(*size) == status
     target = b"/" + b"x" * (MAX_TARGET_BYTES - 1 + more)
     assert await status_of(**ours(target)) == status

@@ -20,7 +20,7 @@ SHAPES = {
         EVENTS,
         (
             b'data: {"model":"m","choices":[{"delta":{"content":"a"},"finish_reason":null}]}\n\n'
-            b'data: {"model":"m","choices":[{"delta":{"content":"_reason\\":\\""},"finish_reason":"tool_calls"}]}\r\n\r\n'
+            b'data: {"model":"m","choices":[{"delta":{"content":"_reason\\":"},"finish_reason":"tool_calls"}]}\r\n\r\n'
             b'data: {"model":"m","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4}}\n\ndata: [DONE]\n\n'
         ),
         ("m", ["tool_calls"], Usage(3, 4)),
