@@ -6,7 +6,7 @@ COMPILED := .venv-compiled/bin
 VLLM ?= .venv-vllm
 TRACEQL := .venv/traceql/node_modules/@grafana/lezer-traceql/package.json
 
-.PHONY: demo tour test test-compiled lint bench bench-memory bench-scraping simulate test-vllm clean
+.PHONY: demo tour test test-compiled fuzz lint bench bench-memory bench-scraping simulate test-vllm clean
 
 demo: .venv/demo
 	$(BIN)/aibrix-mw demo
@@ -24,6 +24,11 @@ test-compiled: .venv-compiled/ready
 	mkdir .venv-compiled/checkout
 	tar -c --exclude './.*' --exclude ./aibrix_mw --exclude __pycache__ . | tar -x -C .venv-compiled/checkout
 	cd .venv-compiled/checkout && ../bin/python -m pytest -n 2 --dist loadgroup
+
+# every target for so many seconds, with fresh input: make fuzz SECONDS=60
+SECONDS ?= 600
+fuzz: .venv/dev
+	$(BIN)/python -m tests.fuzz $(SECONDS)
 
 lint: .venv/dev
 	$(BIN)/ruff check .

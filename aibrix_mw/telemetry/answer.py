@@ -5,7 +5,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from aibrix_mw.usage import Usage, UsageReader
+from aibrix_mw.tokens import Usage
+from aibrix_mw.usage import UsageReader
 
 _REASON = re.compile(rb'"(?:finish|stop)_reason"\s*:\s*"')
 _LONGEST_BYTES = 1 << 20  # of a JSON answer, or of one event; a longer one is not looked into

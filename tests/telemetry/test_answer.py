@@ -3,7 +3,7 @@
 import pytest
 
 from aibrix_mw.telemetry.answer import AnswerReader
-from aibrix_mw.usage import Usage
+from aibrix_mw.tokens import Usage
 
 JSON = [(b"content-type", b"application/json")]
 EVENTS = [(b"content-type", b"text/event-stream; charset=utf-8")]
