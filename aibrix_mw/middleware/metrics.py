@@ -6,6 +6,7 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aibrix_mw.outcome import Outcome
+from aibrix_mw.request import InferenceRequest
 from aibrix_mw.scope import (
     ATTEMPT,
     LIMIT_HIT,
@@ -16,6 +17,7 @@ from aibrix_mw.scope import (
     REFUNDED,
     REQUEST,
     TARGET,
+    TRACE,
     want_usage,
 )
 from aibrix_mw.telemetry.histogram import Histogram
@@ -86,9 +88,23 @@ class MetricsMiddleware:
             cells.overhead.observe(ended - begun - waited)
             if request.stream and outcome.status < 400:
                 metrics.first_token[model,].observe(first_byte - begun)
+                if usage is not None and usage.output > 1:
+                    seconds = (outcome.last_byte - first_byte) / (usage.output - 1)
+                    metrics.between_tokens[model,].observe(seconds)
             if usage is not None:
                 cells.count_tokens(usage)
         self._record_routing(scope, first_byte > 0, model, begun)
+        if TRACE.key in scope:
+            self._exemplify(TRACE.require(scope).trace_id, request, outcome, begun, ended)
+
+    def _exemplify(
+        self, trace_id: str, request: InferenceRequest, outcome: Outcome, begun: float, ended: float
+    ) -> None:
+        """Name the trace of a request with what it took, so that a slow one is found from a graph."""
+        now, metrics = time.time(), self.metrics
+        metrics.duration[request.model,].exemplify(ended - begun, trace_id, now)
+        if request.stream and outcome.first_byte and outcome.status < 400:
+            metrics.first_token[request.model,].exemplify(outcome.first_byte - begun, trace_id, now)
 
     def _record_end(self, scope: Scope, name: str, model: str, profile: str) -> None:
         """What only requests that went wrong are counted in."""
