@@ -4,8 +4,9 @@ BIN := .venv/bin
 BENCH := .venv-bench/bin
 COMPILED := .venv-compiled/bin
 VLLM ?= .venv-vllm
+TRACEQL := .venv/traceql/node_modules/@grafana/lezer-traceql/package.json
 
-.PHONY: demo tour test test-compiled lint bench bench-memory bench-scraping simulate test-vllm clean
+.PHONY: demo tour test test-compiled fuzz lint bench bench-memory bench-scraping simulate test-vllm clean
 
 demo: .venv/demo
 	$(BIN)/aibrix-mw demo
@@ -13,16 +14,21 @@ demo: .venv/demo
 tour: .venv/demo
 	$(BIN)/aibrix-mw demo --tour
 
-test: .venv/dev
+test: .venv/dev $(TRACEQL)
 	$(BIN)/coverage erase
-	$(BIN)/pytest -n 2 --cov --cov-report=term --cov-fail-under=95
+	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term --cov-fail-under=95
 
 # the same tests, on the wheel whose hot path is compiled; nothing of the checkout's own package is in reach
 test-compiled: .venv-compiled/ready
 	rm -rf .venv-compiled/checkout
 	mkdir .venv-compiled/checkout
 	tar -c --exclude './.*' --exclude ./aibrix_mw --exclude __pycache__ . | tar -x -C .venv-compiled/checkout
-	cd .venv-compiled/checkout && ../bin/python -m pytest -n 2
+	cd .venv-compiled/checkout && ../bin/python -m pytest -n 2 --dist loadgroup
+
+# every target for so many seconds, with fresh input: make fuzz SECONDS=60
+SECONDS ?= 600
+fuzz: .venv/dev
+	$(BIN)/python -m tests.fuzz $(SECONDS)
 
 lint: .venv/dev
 	$(BIN)/ruff check .
@@ -62,6 +68,11 @@ clean:
 .venv/dev: .venv/bin/uv pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[all]' --group dev
 	touch $@
+
+# a test has Grafana's grammar parse the TraceQL of the dashboards; where there is no npm it says so and is skipped
+$(TRACEQL): .venv/bin/uv
+	-command -v npm >/dev/null && npm install --silent --no-audit --no-fund --prefix .venv/traceql \
+		@grafana/lezer-traceql@1.0.0 @lezer/lr@1.4.7
 
 # built from a copy: the compiler writes its results beside the sources, where they would hide later changes
 WHEEL = dir=$$(mktemp -d) && cp -r aibrix_mw pyproject.toml README.md LICENSE $$dir \

@@ -1,4 +1,4 @@
-"""The command line: `aibrix-mw serve | engine | demo | validate | keys | users | simulate`."""
+"""The command line: `aibrix-mw serve | engine | demo | validate | keys | users | simulate | size | dashboards`."""
 
 import logging
 import signal
@@ -13,8 +13,10 @@ import click
 import msgspec
 
 from aibrix_mw import __version__
+from aibrix_mw.commands.dashboards import dashboards
 from aibrix_mw.commands.keys import keys
 from aibrix_mw.commands.simulate import simulate
+from aibrix_mw.commands.size import size
 from aibrix_mw.commands.users import users
 from aibrix_mw.errors import ConfigurationError, Fault
 from aibrix_mw.settings import ModelSettings, Settings, load
@@ -28,9 +30,11 @@ def main() -> None:
     """LLM inference gateway for vLLM pods on Kubernetes."""
 
 
+main.add_command(dashboards)
 main.add_command(keys)
 main.add_command(users)
 main.add_command(simulate)
+main.add_command(size)
 
 
 def _report(error: ConfigurationError) -> NoReturn:
@@ -104,6 +108,7 @@ def _serve(read: Callable[[], Settings], file: Path | None) -> None:
     from aibrix_mw.app import create_app
     from aibrix_mw.server import Server, in_flight_cap, serve_gateway
     from aibrix_mw.telemetry.logs import set_up_logging
+    from aibrix_mw.tracing import open_tracing, tracing_layers
 
     settings = read()
     set_up_logging(settings.log)
@@ -116,7 +121,13 @@ def _serve(read: Callable[[], Settings], file: Path | None) -> None:
         limits = msgspec.structs.replace(settings.limits, max_in_flight=in_flight_cap(settings))
         return msgspec.structs.replace(settings, limits=limits)
 
-    gateway = create_app(capped(settings))
+    tracing = open_tracing(settings)
+    gateway = create_app(capped(settings), outer=tracing_layers(settings, tracing))
+    gateway.tracing = tracing
+    asked, fit = settings.limits.max_in_flight, gateway.settings.limits.max_in_flight
+    logging.getLogger("aibrix_mw").info(
+        "at most %d requests in flight (limits.max_in_flight: %d; each takes two descriptors)", fit, asked
+    )
 
     def read_again() -> Settings:
         fresh = read()
@@ -131,7 +142,11 @@ def _serve(read: Callable[[], Settings], file: Path | None) -> None:
             "serving on port %d, admin on %s port %d", server.client.port, settings.listen.admin_host, server.admin.port
         )
 
-    serve_gateway(gateway, announce)
+    try:
+        serve_gateway(gateway, announce)
+    finally:
+        if tracing is not None:
+            tracing.close()
 
 
 @main.command()

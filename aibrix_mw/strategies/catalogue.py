@@ -2,7 +2,6 @@
 
 import re
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
@@ -19,6 +18,7 @@ from aibrix_mw.profiles import ModelConfig, Reader
 from aibrix_mw.profiles.selection import json_path
 from aibrix_mw.strategies import TABLE
 from aibrix_mw.strategies.base import Scorer, Strategy
+from aibrix_mw.strategies.guard import Guard
 from aibrix_mw.strategies.weighted import Item, WeightedList, parse_weights
 
 _IMPORT_STRING = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", re.ASCII)
@@ -61,6 +61,7 @@ class Catalogue:
         rng: Random | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.guard = Guard()
         self._table: dict[str, str | type[Strategy]] = {**TABLE, **(extra or {})}
         self._presets: dict[str, Options] = {}
         self._rng = rng or Random()
@@ -82,25 +83,12 @@ class Catalogue:
 
     def forget(self, pod: Pod) -> None:
         """Tell every strategy that a pod has left for good."""
-        for strategy in self._singles.values():
-            strategy.forget(pod)
+        for name, _, strategy in self.built():
+            self.guard.call(name, "forget", strategy.forget, pod)
 
-    def tell(self) -> dict[str, float]:
-        """What strategies tell those of other gateways that have the same name and options."""
-        return {
-            f"{name}{options.decode()}\n{subject}": number
-            for (name, options), strategy in self._singles.items()
-            for subject, number in strategy.tell().items()
-        }
-
-    def hear(self, elsewhere: Mapping[str, float]) -> None:
-        """Hand out the sums of what other gateways tell."""
-        told: defaultdict[str, dict[str, float]] = defaultdict(dict)
-        for key, number in elsewhere.items():
-            who, _, subject = key.partition("\n")
-            told[who][subject] = number
-        for (name, options), strategy in self._singles.items():
-            strategy.hear(told.get(f"{name}{options.decode()}", {}))
+    def built(self) -> list[tuple[str, str, Strategy]]:
+        """Every single strategy that there is now, with its name and its options as JSON."""
+        return [(name, options.decode(), strategy) for (name, options), strategy in self._singles.items()]
 
     def names(self) -> list[str]:
         """Names that a client may use."""

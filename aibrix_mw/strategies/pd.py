@@ -1,8 +1,6 @@
 """`pd`: one pod computes the prompt, another one of the same roleset the answer."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from random import Random
-from time import monotonic
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from aibrix_mw.errors import PairUnavailable
@@ -42,14 +40,9 @@ class Pd(Strategy):
         "decodeScorePolicy": str,
     }
 
-    def __init__(
-        self,
-        rng: Random | None = None,
-        options: Mapping[str, Any] | None = None,
-        clock: Callable[[], float] = monotonic,
-    ) -> None:
-        super().__init__(rng, options, clock)
-        self.prefixes = PrefixScorer(self.rng, options, clock)
+    def set_up(self) -> None:
+        """Options; no pairs known yet."""
+        self.prefixes = PrefixScorer(self.rng, self.options, self.clock)
         self.deviation_factor: float = self.options.get("deviationFactor", 2.0)
         self.by_prefix: bool = self.options.get("prefillScorePolicy", "prefix_cache") == "prefix_cache"
         self.by_load: bool = self.options.get("decodeScorePolicy", "load_balancing") == "load_balancing"
