@@ -35,8 +35,8 @@ COLUMNS: tuple[tuple[str, Callable[[Figures], str]], ...] = (
 )
 LEGEND = (
     "Times in seconds; per token: after the first one. Skew: busiest engine / mean, where the mean is 4 requests or "
-    "more. Fairness: Jain's index over users' mean first-token times. Others: first token of all users but the one with "
-    "the most tokens."
+    "more. Fairness: Jain's index over users' mean first-token times. Others: first token of all users but the one "
+    "with the most tokens."
 )
 
 
