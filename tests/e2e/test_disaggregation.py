@@ -112,7 +112,7 @@ async def test_a_prefill_that_died_after_it_had_answered():
         assert second.engine.transfers.given == 6
 
 
-class Forgetful(dict):
+class Forgetful(dict[str, object]):
     """What an engine announced before it was restarted."""
 
     def __setitem__(self, key, value):
