@@ -127,8 +127,9 @@ def _serve(read: Callable[[], Settings], file: Path | None) -> None:
         gateway.follow(file, read_again)
 
     def announce(server: Server) -> None:
+        admin_host = settings.listen.admin_host or "all addresses,"
         logging.getLogger("aibrix_mw").info(
-            "serving on port %d, admin on %s port %d", server.client.port, settings.listen.admin_host, server.admin.port
+            "serving on port %d, admin on %s port %d", server.client.port, admin_host, server.admin.port
         )
 
     serve_gateway(gateway, announce)

@@ -33,20 +33,22 @@ app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component | quote }}
 {{- end }}
 
-{{/* Labels of every object: not for pod templates and selectors, the version changes. Arguments: root, component. */}}
+{{/* Labels of every object: not for pod templates and selectors, the version changes. Arguments: root, component, more. */}}
 {{- define "aibrix-mw.labels" -}}
 {{- $labels := dict "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63)
     "app.kubernetes.io/version" .root.Chart.AppVersion
     "app.kubernetes.io/managed-by" .root.Release.Service
     "app.kubernetes.io/part-of" "aibrix-mw" -}}
-{{- include "aibrix-mw.stringMap" (mergeOverwrite (deepCopy .root.Values.commonLabels) $labels (include "aibrix-mw.selectorLabels" . | fromYaml)) -}}
+{{- include "aibrix-mw.stringMap" (mergeOverwrite (deepCopy .root.Values.commonLabels) (.more | default dict) $labels (include "aibrix-mw.selectorLabels" . | fromYaml)) -}}
 {{- end }}
 
 {{/* A map as YAML whose values are strings, also where they look like numbers. Argument: the map. */}}
 {{- define "aibrix-mw.stringMap" -}}
-{{- range $key, $value := . }}
-{{ $key | quote }}: {{ $value | toString | quote }}
-{{- end }}
+{{- $lines := list -}}
+{{- range $key, $value := . -}}
+{{- $lines = append $lines (printf "%s: %s" $key (kindIs "string" $value | ternary $value ($value | toJson) | quote)) -}}
+{{- end -}}
+{{- join "\n" $lines -}}
 {{- end }}
 
 {{/* Our own image, by digest where one is given. Argument: the context. */}}

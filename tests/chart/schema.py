@@ -19,7 +19,7 @@ NEEDED = {
     "ListenSettings": ["port", "admin_port"],
     "DiscoverySettings": ["kubernetes"],
     "KubernetesSettings": ["enabled", "namespaces", "emit_events"],
-    "LimitsSettings": ["max_body_bytes", "max_buffered_bytes"],
+    "LimitsSettings": ["max_body_bytes", "max_buffered_bytes", "max_in_flight"],
     "ShutdownSettings": ["delay", "grace"],
 }
 
