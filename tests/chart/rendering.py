@@ -19,6 +19,15 @@ KUBERNETES = "1.34.0"
 Object = dict[str, Any]
 
 
+class _Loader(yaml.CSafeLoader):
+    """YAML in which a key given twice is an error: the API server would take one of them and not say which."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [self.construct_object(key) for key, _ in node.value]
+        assert len(keys) == len(set(keys)), f"a key twice: {keys}"
+        return super().construct_mapping(node, deep)
+
+
 class Refused(Exception):
     """Helm refused the values; the text is what it said."""
 
@@ -60,7 +69,8 @@ def render_text(
 
 def render(values: Mapping[str, Any] | None = None, *flags: str, **options: Any) -> list[Object]:
     """Return the objects of a release, hooks too."""
-    return [item for item in yaml.safe_load_all(render_text(values, *flags, **options)) if item is not None]
+    text = render_text(values, *flags, **options)
+    return [item for item in yaml.load_all(text, _Loader) if item is not None]
 
 
 def refusal(values: Mapping[str, Any], **options: Any) -> str:
