@@ -32,7 +32,7 @@ def settings_definitions() -> dict[str, Any]:
     return {name: _without_noise(definition) for name, definition in sorted(definitions.items())}
 
 
-def _without_noise(schema: Any) -> Any:  # noqa: ANN401
+def _without_noise(schema: Any) -> Any:
     if isinstance(schema, list):
         return [_without_noise(item) for item in schema]
     if not isinstance(schema, dict):
@@ -43,7 +43,7 @@ def _without_noise(schema: Any) -> Any:  # noqa: ANN401
     return {key: item if key == "properties" else _without_noise(item) for key, item in kept.items()}
 
 
-def written(value: Any, indent: int = 0, behind: int = 0) -> str:  # noqa: ANN401
+def written(value: Any, indent: int = 0, behind: int = 0) -> str:
     """Return JSON in which what fits on a line is on one; `behind` are the characters already on it."""
     flat = json.dumps(value, ensure_ascii=False)
     if not value or not isinstance(value, dict | list) or (indent and indent + behind + len(flat) <= WIDTH):
@@ -61,7 +61,7 @@ def written(value: Any, indent: int = 0, behind: int = 0) -> str:  # noqa: ANN40
 def current() -> str:
     """Return the file as it must be: what is written by hand, with the settings of this package."""
     schema = json.loads(PATH.read_text())
-    own = {name: item for name, item in schema["$defs"].items() if not name[0].isupper()}
+    own = {name: item for name, item in schema.pop("$defs").items() if not name[0].isupper()}
     schema["$defs"] = {**own, **settings_definitions()}
     return written(schema) + "\n"
 
