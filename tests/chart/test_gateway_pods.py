@@ -116,14 +116,10 @@ def test_pods_spread_over_zones_and_hosts():
 
 def test_own_spread():
     assert "topologySpreadConstraints" not in pod(render(gateway(topologySpreadConstraints=[])), "Deployment", NAME)
-    own = {
-        "maxSkew": 3,
-        "topologyKey": "rack",
-        "whenUnsatisfiable": "DoNotSchedule",
-        "labelSelector": {"matchExpressions": [{"key": "a", "operator": "Exists"}]},
-    }
+    selector = {"matchExpressions": [{"key": "a", "operator": "Exists"}]}
+    own = {"maxSkew": 3, "topologyKey": "rack", "whenUnsatisfiable": "DoNotSchedule", "labelSelector": selector}
     (found,) = pod(render(gateway(topologySpreadConstraints=[own])), "Deployment", NAME)["topologySpreadConstraints"]
-    assert found["labelSelector"]["matchExpressions"] == own["labelSelector"]["matchExpressions"]
+    assert found["labelSelector"]["matchExpressions"] == selector["matchExpressions"]
     assert (found["maxSkew"], found["topologyKey"]) == (3, "rack")
 
 
