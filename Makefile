@@ -8,7 +8,7 @@ DOCKER ?= docker
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' aibrix_mw/__init__.py)
 VLLM ?= .venv-vllm
 
-.PHONY: demo tour test test-compiled lint bench bench-memory simulate test-vllm chart image clean
+.PHONY: demo tour test test-compiled lint bench bench-memory bench-scraping simulate test-vllm chart image clean
 
 demo: .venv/demo
 	$(BIN)/aibrix-mw demo
@@ -38,6 +38,9 @@ bench: .venv-bench/ready
 
 bench-memory: .venv-bench/ready
 	$(BENCH)/python -m tests.benchmarks.memory
+
+bench-scraping: .venv/dev
+	$(BIN)/python -m tests.benchmarks.scraping
 
 simulate: .venv/dev
 	$(BIN)/python -m tests.experiments

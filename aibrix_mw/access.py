@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Collection
 
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 
 from aibrix_mw.errors import ConfigurationError, Fault
 from aibrix_mw.keyfile import KeyFile
@@ -10,7 +11,22 @@ from aibrix_mw.keys import KeyRing
 from aibrix_mw.middleware.auth import AllowanceMiddleware, AuthMiddleware
 from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.secretfile import SecretFile
-from aibrix_mw.settings import AuthSettings
+from aibrix_mw.settings import AuthSettings, CorsSettings
+
+
+def cross_origin(settings: CorsSettings) -> list[Middleware]:
+    """What lets pages of the named origins call the gateway; a page sends its key itself, never the browser for it."""
+    if not settings.origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=settings.origins,
+            allow_methods=("GET", "POST"),
+            allow_headers=("*",),
+            expose_headers=("*",),
+        )
+    ]
 
 
 class Access:

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from aibrix_mw.access import Access
+from aibrix_mw.access import Access, cross_origin
 from aibrix_mw.admin import create_admin
 from aibrix_mw.choosing import Choosing, Strategies
 from aibrix_mw.counting import Counting
@@ -28,6 +28,7 @@ from aibrix_mw.middleware.profile import ProfileMiddleware
 from aibrix_mw.middleware.ratelimit import RateLimitMiddleware, quoting
 from aibrix_mw.middleware.request_id import RequestIdMiddleware
 from aibrix_mw.middleware.routing import RoutingMiddleware
+from aibrix_mw.middleware.strict_http import StrictHttpMiddleware
 from aibrix_mw.paths import INFERENCE_PATHS
 from aibrix_mw.proxy import Proxy, not_found
 from aibrix_mw.retry import RetryBudget
@@ -74,7 +75,7 @@ class Gateway:
         self.counting = Counting(settings.store, settings.rate_limit, self.lifecycle)
         self.quotas = ModelQuotas(self.registry)
         self.sharing = Sharing(settings, self.registry, self.counting, self.catalogue)
-        self.scraper = self.choosing.scraper(settings.scrape, self.upstream)
+        self.scraper = self.choosing.scraper(settings.scrape, self.upstream, self.sharing.scrapes)
         self._background = [
             *self.discovery.watchers(),
             *self.access.watchers(),
@@ -110,6 +111,10 @@ class Gateway:
             Middleware(RequestIdMiddleware),
             # outside of all that can refuse, so that every request is counted once
             *observer,
+            # browsers hear of refusals too
+            *cross_origin(settings.cors),
+            # all that follows relies on there being one request, with one meaning
+            Middleware(StrictHttpMiddleware, max_header_bytes=limits.max_header_bytes, max_headers=limits.max_headers),
             # refusing is cheapest before the body is read
             Middleware(GateMiddleware, lifecycle=self.lifecycle, max_in_flight=limits.max_in_flight),
             # who asks is known by the head alone
@@ -123,6 +128,7 @@ class Gateway:
                 max_replay_bytes=limits.max_replay_bytes,
                 allow_transfer_params=routing.allow_transfer_params,
                 trust_user_header=settings.users.trust_header,
+                isolate_tenants=settings.prefix_cache.isolate == "tenant",
             ),
             # strategy and limits are options of the profile
             Middleware(

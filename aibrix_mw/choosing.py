@@ -7,7 +7,7 @@ from aibrix_mw.errors import ConfigurationError, Fault
 from aibrix_mw.pods.admission import Admission
 from aibrix_mw.pods.ejection import Ejection
 from aibrix_mw.pods.registry import PodRegistry
-from aibrix_mw.pods.scraper import Scraper
+from aibrix_mw.pods.scraper import Scraper, Sharing
 from aibrix_mw.profiles import BUILT_IN, Reader
 from aibrix_mw.settings import RoutingSettings, ScrapeSettings, Settings
 from aibrix_mw.strategies.base import Strategy
@@ -53,9 +53,10 @@ class Choosing:
             raise ConfigurationError([Fault("routing.session_key_file", f"{file}: {error.strerror}")]) from None
         self.catalogue.preset("session-affinity", {"sessionKey": key[:64]})
 
-    def scraper(self, scrape: ScrapeSettings, upstream: Upstream) -> Scraper:
+    def scraper(self, scrape: ScrapeSettings, upstream: Upstream, sharing: Sharing | None) -> Scraper:
         """What asks engines for as much as the strategies in use look at."""
-        return Scraper(self.registry, Fetch(upstream, scrape.timeout), self.needs, interval=scrape.interval)
+        fetch = Fetch(upstream, scrape.timeout)
+        return Scraper(self.registry, fetch, self.needs, interval=scrape.interval, sharing=sharing)
 
     def own_options(self, spec: str) -> Mapping[str, Reader]:
         """Keys of routingConfig that only the strategy of this name reads; without a name it is the default one."""

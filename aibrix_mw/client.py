@@ -11,7 +11,8 @@ from aibrix_mw.errors import RequestTooLarge
 
 ON_DISCONNECT = "aibrix_mw.on_disconnect"
 """ASGI extension of the served process: call it with a callback for when the client leaves, or with None."""
-
+RAW_TARGET = "aibrix_mw.raw_target"
+"""ASGI extension of the served process: the request's target as it came, of which `raw_path` is only a part."""
 
 Subscribe = Callable[[Callable[[], None] | None], None]
 

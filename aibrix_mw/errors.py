@@ -3,6 +3,7 @@
     ConfigurationError              a file, variable or annotation is wrong: every fault with its path
     GatewayError                    a request ends here with an answer of our own (contract: refusals)
     ├── PathNotFound 404, MethodNotAllowed 405
+    ├── InvalidHead 400             ├── HeadTooLarge 431
     ├── InvalidRequest 400          ├── RequestTooLarge 413, UnsupportedEncoding 415
     ├── UnknownModel 404
     ├── NoReadyPods 503
@@ -135,6 +136,22 @@ class MethodNotAllowed(GatewayError):
     def __init__(self, message: str, allow: str) -> None:
         super().__init__(message)
         self.headers = ((b"allow", allow.encode()),)
+
+
+class InvalidHead(GatewayError):
+    """The request's head is not well-formed, or not unmistakably one request: nothing behind it is read."""
+
+    status = 400
+    code = "invalid_request"
+    outcome = "bad_request"
+    headers = ((b"connection", b"close"),)
+
+
+class HeadTooLarge(InvalidHead):
+    """The head is over `limits.max_header_bytes` or `limits.max_headers`, or its target is too long."""
+
+    status = 431
+    code = "headers_too_large"
 
 
 class InvalidRequest(GatewayError):

@@ -3,12 +3,13 @@
 import ipaddress
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import Final
 
 from starlette.types import Scope
 
 from aibrix_mw.errors import Headers
 
-HOP_BY_HOP = frozenset(
+HOP_BY_HOP: Final = frozenset(
     {
         b"connection",
         b"keep-alive",
@@ -36,7 +37,7 @@ _OURS = frozenset(
         b"x-session-id",
     }
 )
-_NOT_TO_ENGINE = (
+_ENDS_HERE = (
     HOP_BY_HOP
     | _OURS
     | {
@@ -53,9 +54,23 @@ _NOT_TO_ENGINE = (
         b"x-real-ip",
     }
 )
-# some servers read an underscore as a hyphen
-_NOT_TO_ENGINE |= {name.replace(b"-", b"_") for name in _NOT_TO_ENGINE}
-_NOT_TO_CLIENT = HOP_BY_HOP | _OURS
+
+
+def _look_alikes(name: bytes) -> set[bytes]:
+    """What some servers read as this name, because an underscore is a hyphen to them."""
+    words = name.split(b"-")
+    spelled = {words[0]}
+    for word in words[1:]:
+        spelled = {begin + mark + word for begin in spelled for mark in (b"-", b"_")}
+    return spelled - {name}
+
+
+_TRUSTED = _ENDS_HERE | {b"content-encoding", b"content-type", b"x-api-key"}
+LOOK_ALIKES: Final = frozenset(alike for name in _TRUSTED for alike in _look_alikes(name))
+"""Names that differ only by underscores from those that the gateway believes or sets."""
+
+_NOT_TO_ENGINE: Final = _ENDS_HERE | LOOK_ALIKES
+_NOT_TO_CLIENT: Final = HOP_BY_HOP | _OURS
 
 
 def _named_by_connection(headers: Headers) -> frozenset[bytes]:

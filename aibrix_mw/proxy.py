@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -23,10 +23,10 @@ from aibrix_mw.outcome import Outcome
 from aibrix_mw.paths import INFERENCE_PATHS, is_anthropic, route_path
 from aibrix_mw.remainder import remainder
 from aibrix_mw.request import InferenceRequest
-from aibrix_mw.scope import ATTEMPT, CLIENT_LEFT, LEASE, OUTCOME, PROFILE, REQUEST, REQUEST_ID, TARGET, refuse
+from aibrix_mw.scope import ATTEMPT, CLIENT_LEFT, LEASE, OUTCOME, PROFILE, REQUEST, REQUEST_ID, TARGET, USAGE, refuse
 from aibrix_mw.upstream.base import Answer, EngineRequest, Timeouts, Timers, Upstream
 
-_UNAVAILABLE = frozenset({502, 503})
+_UNAVAILABLE: Final = frozenset({502, 503})
 
 
 class EngineUnavailable(UpstreamError):
@@ -173,13 +173,20 @@ class Relay:
         """Stream the answer. What fails from here on ends it short: the client sees that something is missing."""
         answer = self.answer
         headers = to_client(answer.headers)
+        usage = USAGE.get(scope)
+        if usage is not None:
+            usage.start(headers, at_source=True)
         try:
             await send({"type": "http.response.start", "status": answer.status, "headers": headers})
             while not answer.ended:
                 await send({"type": "http.response.body", "body": self._chunk, "more_body": True})
+                if usage is not None:
+                    usage.feed(self._chunk)
                 self._chunk = await answer.read()
             self._record(scope, "engine_error" if answer.status >= 500 else "ok")
             await send({"type": "http.response.body", "body": self._chunk})
+            if usage is not None:
+                usage.feed(self._chunk)
         except UpstreamError as error:
             self._record(scope, "stream_truncated", error.reason)
             await self._explain(error, headers, send)

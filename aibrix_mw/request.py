@@ -76,6 +76,7 @@ class InferenceRequest(msgspec.Struct, kw_only=True, eq=False, weakref=True):
     keyed by. `body` is what the engine gets, byte for byte; when `more` is true the rest still waits in `receive`,
     `length` bytes in all if the client says so, and `check` judges each chunk of it: InvalidRequest.
     `repeatable` says whether another pod may be tried. `received` is when `body` was there, by `time.perf_counter`.
+    `tenant` is whose cached prefixes the request may share; empty: anybody's.
     """
 
     model: str
@@ -85,6 +86,7 @@ class InferenceRequest(msgspec.Struct, kw_only=True, eq=False, weakref=True):
     fields: RequestFields
     headers: Mapping[bytes, bytes] = {}
     user: str | None = None
+    tenant: str = ""
     more: bool = False
     check: Callable[[bytes], None] | None = None
     length: int | None = None
@@ -142,9 +144,9 @@ def _given(raw: msgspec.Raw) -> bytes:
 
 
 def _size(raw: msgspec.Raw) -> int:
-    """Bytes of the raw value, without copying it."""
-    view = memoryview(raw)
-    return 0 if view.nbytes == 4 and bytes(view) == b"null" else view.nbytes
+    """Bytes of the raw value; a null is as good as an absent field."""
+    size = len(raw)
+    return 0 if size == 4 and bytes(raw) == b"null" else size
 
 
 def top_level_values(body: bytes | bytearray) -> Iterator[tuple[str, int, int]]:
@@ -181,3 +183,11 @@ def replace_value(body: bytes | bytearray, key: str, value: bytes) -> bytes:
             parts += [body[at:start], value]
             at = end
     return b"".join([*parts, body[at:]])
+
+
+def set_value(body: bytes | bytearray, key: str, value: bytes) -> bytes:
+    """The JSON object, which is not empty, with a top-level key of this value only, all other bytes as they were."""
+    if any(name == key for name, _, _ in top_level_values(body)):
+        return replace_value(body, key, value)
+    start = body.index(b"{") + 1
+    return b"".join((body[:start], msgspec.json.encode(key), b": ", value, b", ", body[start:]))

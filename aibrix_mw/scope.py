@@ -5,7 +5,7 @@ Each slot says its type, who fills it and who reads it. The scope is written in 
 """
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -34,11 +34,14 @@ class Slot(Generic[T]):
 
     def get(self, scope: Scope) -> T | None:
         """The value, or None when nobody has put one."""
-        return scope.get(self.key)
+        return scope[self.key] if self.key in scope else None  # noqa: SIM401 - no method call: half the cost
 
     def require(self, scope: Scope) -> T:
         """The value; LookupError naming the missing middleware when nobody has put one."""
-        value: T | None = scope.get(self.key)
+        try:
+            value: T | None = scope[self.key]
+        except KeyError:
+            value = None
         if value is None:
             raise LookupError(f"{self.key} is not in the scope: {self.filled_by} must be outside of this")
         return value
@@ -52,21 +55,21 @@ class Slot(Generic[T]):
         scope[self.key] = None
 
 
-REQUEST_ID: Slot[bytes] = Slot("request_id", "RequestIdMiddleware")  # as the engine gets it
-KEY: Slot[Key] = Slot("key", "AuthMiddleware")
-REQUEST: Slot[InferenceRequest] = Slot("request", "ModelMiddleware")
-PROFILE: Slot[ConfigProfile] = Slot("profile", "ProfileMiddleware")
-PLAN: Slot[Plan] = Slot("plan", "PlanMiddleware")
-TARGET: Slot[Target] = Slot("target", "RoutingMiddleware")
-ATTEMPT: Slot[Attempt] = Slot("attempt", "RoutingMiddleware")
-LEASE: Slot[Lease] = Slot("lease", "RoutingMiddleware")
-OUTCOME: Slot[Outcome] = Slot("outcome", "whoever ends the request")
-USAGE: Slot[UsageReader] = Slot("usage", "read_usage()")
-HEADERS: Slot[dict[bytes, bytes]] = Slot("headers", "headers_of()")
-ANSWER_HEADERS: Slot[list[tuple[bytes, bytes]]] = Slot("answer_headers", "answer_headers()")
-REFUNDS: Slot[tuple[Callable[[], Awaitable[None]], ...]] = Slot("refunds", "give_back_on_refund()")
-REFUNDED: Slot[bool] = Slot("refunded", "give_back_on_refund()")
-LIMIT_HIT: Slot[object] = Slot("limit_hit", "RateLimitMiddleware")  # what was counted for the model's limits
+REQUEST_ID: Final[Slot[bytes]] = Slot("request_id", "RequestIdMiddleware")  # as the engine gets it
+KEY: Final[Slot[Key]] = Slot("key", "AuthMiddleware")
+REQUEST: Final[Slot[InferenceRequest]] = Slot("request", "ModelMiddleware")
+PROFILE: Final[Slot[ConfigProfile]] = Slot("profile", "ProfileMiddleware")
+PLAN: Final[Slot[Plan]] = Slot("plan", "PlanMiddleware")
+TARGET: Final[Slot[Target]] = Slot("target", "RoutingMiddleware")
+ATTEMPT: Final[Slot[Attempt]] = Slot("attempt", "RoutingMiddleware")
+LEASE: Final[Slot[Lease]] = Slot("lease", "RoutingMiddleware")
+OUTCOME: Final[Slot[Outcome]] = Slot("outcome", "whoever ends the request")
+USAGE: Final[Slot[UsageReader]] = Slot("usage", "want_usage()")
+HEADERS: Final[Slot[dict[bytes, bytes]]] = Slot("headers", "headers_of()")
+ANSWER_HEADERS: Final[Slot[list[tuple[bytes, bytes]]]] = Slot("answer_headers", "answer_headers()")
+REFUNDS: Final[Slot[tuple[Callable[[], Awaitable[None]], ...]]] = Slot("refunds", "give_back_on_refund()")
+REFUNDED: Final[Slot[bool]] = Slot("refunded", "give_back_on_refund()")
+LIMIT_HIT: Final[Slot[object]] = Slot("limit_hit", "RateLimitMiddleware")  # what was counted for the model's limits
 
 
 class InferencePaths:
@@ -81,7 +84,7 @@ class InferencePaths:
 
     def request(self, scope: Scope) -> InferenceRequest | None:
         """The inference request that the model middleware has read; None when the scope is none, or nobody's model."""
-        request: InferenceRequest | None = scope.get(REQUEST.key)
+        request = REQUEST.get(scope)
         if request is None and REQUEST.key not in scope and self.match(scope):
             return REQUEST.require(scope)
         return request
@@ -92,9 +95,11 @@ CLIENT_LEFT = Outcome(name="client_cancelled", status=499)
 
 def headers_of(scope: Scope) -> dict[bytes, bytes]:
     """The request's headers by lower-case name; of several equal names the last one. Made once a request."""
-    headers: dict[bytes, bytes] | None = scope.get(HEADERS.key)
+    headers = HEADERS.get(scope)
     if headers is None:
-        headers = scope[HEADERS.key] = dict(scope["headers"])
+        headers = scope[HEADERS.key] = {}
+        for header in scope["headers"]:
+            headers[header[0]] = header[1]
     return headers
 
 
@@ -104,7 +109,7 @@ def answer_headers(scope: Scope, send: Send, headers: Headers) -> Send:
     The outermost caller wraps `send`; those inside of it only extend the slot, so that a streamed chunk passes one
     layer however many middlewares have something to say.
     """
-    known: list[tuple[bytes, bytes]] | None = scope.get(ANSWER_HEADERS.key)
+    known = ANSWER_HEADERS.get(scope)
     if known is not None:
         known += headers
         return send
@@ -120,15 +125,28 @@ def answer_headers(scope: Scope, send: Send, headers: Headers) -> Send:
     return send_with_headers
 
 
+def want_usage(scope: Scope) -> UsageReader:
+    """The reader that our proxy feeds with its answer: the one in the slot, else a fresh one."""
+    reader = USAGE.get(scope)
+    if reader is None:
+        reader = scope[USAGE.key] = UsageReader()
+    return reader
+
+
 def read_usage(scope: Scope, send: Send) -> Send:
-    """Have the answer's usage read in passing, unless somebody outside does; returns the `send` to hand inwards."""
-    if USAGE.get(scope) is not None:
+    """Have the answer's usage read in passing, unless somebody outside does; returns the `send` to hand inwards.
+
+    Our proxy feeds any reader in the slot by itself; this is for answers that come from elsewhere.
+    """
+    reader = want_usage(scope)
+    if reader.in_passing:
         return send
-    reader = UsageReader()
-    USAGE.put(scope, reader)
+    reader.in_passing = True
 
     def read_and_send(message: Message) -> Awaitable[None]:
-        if message["type"] == "http.response.body":
+        if reader.at_source:
+            pass
+        elif message["type"] == "http.response.body":
             reader.feed(message.get("body", b""))
         elif message["type"] == "http.response.start":
             reader.start(message.get("headers", ()))

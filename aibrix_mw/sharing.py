@@ -1,4 +1,4 @@
-"""What replicas share beside counts: who lives, what is in flight, charges, users' records; nothing without a store."""
+"""What replicas share beside counts: who lives, what is in flight, charges, scrapes, users' records; all by a store."""
 
 from collections.abc import Awaitable, Callable, Collection
 
@@ -11,22 +11,25 @@ from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.settings import Settings, UsersSettings
 from aibrix_mw.shared.exchange import Exchange, Topic
 from aibrix_mw.shared.in_flight import InFlight
+from aibrix_mw.shared.scrapes import SharedScrapes
 from aibrix_mw.shared.users import StoredUsers, Users
 from aibrix_mw.strategies.catalogue import Catalogue
 
 
 class Sharing:
-    """The exchange with other gateways, None without a store, and the limits of users."""
+    """The exchange with other gateways and what engines tell them, None without a store, and the limits of users."""
 
     def __init__(self, settings: Settings, registry: PodRegistry, counting: Counting, catalogue: Catalogue) -> None:
         self.limiter = counting.limiter
         self.exchange: Exchange | None = None
+        self.scrapes: SharedScrapes | None = None
         stored: StoredUsers | None = None
         if counting.windows is not None:
             client = counting.windows.client
             stored = StoredUsers(client)
             topics = [InFlight(registry).topic(), Topic("charges", catalogue.tell, catalogue.hear)]
-            self.exchange = Exchange(client, topics, namespace=settings.store.namespace)
+            self.scrapes = SharedScrapes(settings.scrape.interval)
+            self.exchange = Exchange(client, topics, bulletin=self.scrapes, namespace=settings.store.namespace)
         if isinstance(self.limiter, SharedLimiter):
             self.limiter.live_gateways = self.live_gateways
         self.users = Users(

@@ -59,18 +59,22 @@ class UsageReader:
     """Reads the usage of one answer from its chunks, wherever they are split; `usage` is None until there is one.
 
     `start` hears the answer's headers: where they promise neither JSON nor events, or a compressed body, `feed` does
-    nothing. A chunk without the key costs one search.
+    nothing. A chunk without the key costs one search. Who feeds it says so, so that nobody else does: `at_source` who
+    has the engine's answer, `in_passing` who only sees it go by.
     """
 
-    __slots__ = ("_held", "_readable", "usage")
+    __slots__ = ("_held", "_readable", "at_source", "in_passing", "usage")
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
+        self.at_source = False
+        self.in_passing = False
         self._held = b""
         self._readable = True
 
-    def start(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    def start(self, headers: Iterable[tuple[bytes, bytes]], *, at_source: bool = False) -> None:
         """Look at the answer's headers, names in lower case."""
+        self.at_source = at_source
         fields = dict(headers)
         encoding = fields.get(b"content-encoding", b"identity")
         self._readable = encoding == b"identity" and fields.get(b"content-type", b"").lower().startswith(_READABLE)

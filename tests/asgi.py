@@ -45,6 +45,13 @@ class Reply:
         return json.loads(self.body)
 
 
+def _with_host(headers):
+    """The headers, with a host, as every client sends one."""
+    if any(name == b"host" for name, _ in headers):
+        return list(headers)
+    return [(b"host", b"gateway"), *headers]
+
+
 class Client:
     """One request over plain ASGI; `leave()` closes the client's side.
 
@@ -85,7 +92,7 @@ class Client:
             "scheme": "http",
             "server": ("127.0.0.1", 8080),
             "client": ("203.0.113.9", 5555),
-            "headers": list(headers),
+            "headers": _with_host(headers),
             "extensions": {ON_DISCONNECT: self._subscribe} if extension else {},
         } | scope
 

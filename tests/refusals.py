@@ -54,6 +54,25 @@ STRATEGIES = [
 NOT_JSON = "the body is not valid JSON: "
 
 ROWS = [
+    Refusal(
+        "not one request",
+        400,
+        "host is not a host",
+        "invalid_request",
+        "bad_request",
+        answer_headers={"connection": "close"},
+        headers=[(b"host", b"a/b")],
+    ),
+    Refusal(
+        "head too large",
+        431,
+        "the request has more than 3 headers",
+        "headers_too_large",
+        "bad_request",
+        answer_headers={"connection": "close"},
+        gateway={"limits": {"max_headers": 3}},
+        headers=[(b"a", b"1"), (b"b", b"2")],
+    ),
     bad_body("no JSON", NOT_JSON + "JSON is malformed: invalid character (byte 0)", b"model=m"),
     bad_body("empty", NOT_JSON + "Input data was truncated", b""),
     bad_body("no object", "the body: Expected `object`, got `array`", b"[]"),

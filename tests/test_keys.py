@@ -1,8 +1,10 @@
 """Keys: found by what is presented, and what they open."""
 
+import re
+
 import pytest
 
-from aibrix_mw.keys import Key, KeyRing, hash_of, new_key
+from aibrix_mw.keys import Key, KeyRing, cache_salt, hash_of, new_key
 
 AL = Key("al", "team", frozenset({"llama", "alias"}), frozenset({"batch"}))
 ALL = Key("root", "root")
@@ -58,3 +60,10 @@ def test_profiles():
     assert AL.opens_profile("batch")
     assert not AL.opens_profile("default")
     assert ALL.opens_profile("default")
+
+
+def test_salts_differ_by_tenant_and_by_nothing_else():
+    salts = {cache_salt(f"team-{number}") for number in range(100)}
+    assert len(salts) == 100
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{43}", salt) for salt in salts)
+    assert cache_salt("team-1") == "IYEna5gF9w_L_z-BOOK_6S7F8mgEvNIaTruUdBBc0C4"

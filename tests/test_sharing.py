@@ -171,3 +171,20 @@ async def test_charges_of_other_replicas_count(replica):
         assert strategy.tokens.of("al", time.monotonic()) == 3 + 2 * 4
         assert two.gateway.catalogue.get("vtc-basic", {"windowSeconds": 60.0}).tell() == {}
     assert strategy.tell() == {}
+
+
+async def test_each_engine_is_scraped_by_one_replica(replica):
+    def script(request):
+        return FakeAnswer(b"vllm:kv_cache_usage_perc 0.5\n" if request.target == b"/metrics" else b"{}")
+
+    settings = {"pods": 8, "routing": {"default_strategy": "least-kv-cache"}, "scrape": {"interval": 0.2}}
+    async with replica(script, **settings) as one, replica(script, **settings) as two:
+        both = (one, two)
+        await until(lambda: all(pod.metrics is not None for each in both for pod in each.registry.serving("m")))
+        asked = [each.gateway.scraper._loops.keys() for each in both]
+        await until(lambda: len({pod.uid for loops in asked for pod in loops}) == 8 == sum(map(len, asked)))
+        for each in both:
+            each.upstream.requests.clear()
+        await until(lambda: all(len(each.upstream.requests) > 20 for each in both if each.gateway.scraper._loops))
+        assert not {*one.upstream.hosts} & {*two.upstream.hosts}
+        assert len({*one.upstream.hosts} | {*two.upstream.hosts}) == 8

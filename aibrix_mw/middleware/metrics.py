@@ -6,8 +6,9 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aibrix_mw.outcome import Outcome
-from aibrix_mw.scope import ATTEMPT, LIMIT_HIT, OUTCOME, PLAN, PROFILE, REFUNDED, REQUEST, TARGET
+from aibrix_mw.scope import ATTEMPT, LIMIT_HIT, OUTCOME, PLAN, PROFILE, REFUNDED, REQUEST, TARGET, want_usage
 from aibrix_mw.telemetry.metrics import UNKNOWN_MODEL, GatewayMetrics
+from aibrix_mw.usage import Usage
 
 _CRASHED = Outcome(name="internal_error", status=500)
 
@@ -28,16 +29,17 @@ class MetricsMiddleware:
             await self.app(scope, receive, send)
             return
         begun = self.clock()
+        usage = want_usage(scope)
         try:
             await self.app(scope, receive, send)
         except BaseException:
-            self._record(scope, OUTCOME.get(scope) or _CRASHED, begun)
+            self._record(scope, OUTCOME.get(scope) or _CRASHED, usage.usage, begun)
             raise
         outcome = OUTCOME.get(scope)
         if outcome is not None:
-            self._record(scope, outcome, begun)
+            self._record(scope, outcome, usage.usage, begun)
 
-    def _record(self, scope: Scope, outcome: Outcome, begun: float) -> None:
+    def _record(self, scope: Scope, outcome: Outcome, usage: Usage | None, begun: float) -> None:
         metrics = self.metrics
         ended = self.clock()
         request, profile = REQUEST.get(scope), PROFILE.get(scope)
@@ -59,6 +61,10 @@ class MetricsMiddleware:
             metrics.first_byte[model,].observe(outcome.first_byte - begun)
             body_wait = request.received - begun
             metrics.overhead[()].observe(ended - begun - body_wait - (outcome.last_byte - outcome.sent))
+            if request.stream and outcome.status < 400:
+                metrics.first_token[model,].observe(outcome.first_byte - begun)
+        if usage is not None:
+            metrics.count_tokens(model, usage)
         self._record_routing(scope, outcome, model, begun)
 
     def _record_routing(self, scope: Scope, outcome: Outcome, model: str, begun: float) -> None:

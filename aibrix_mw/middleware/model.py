@@ -16,10 +16,11 @@ from aibrix_mw.errors import (
     UnknownModel,
     UnsupportedEncoding,
 )
+from aibrix_mw.keys import cache_salt
 from aibrix_mw.multipart import FormModel, boundary_of
 from aibrix_mw.paths import INFERENCE_PATHS, route_path
 from aibrix_mw.pods.registry import PodRegistry
-from aibrix_mw.request import InferenceRequest, RequestFields, parse_fields, replace_value
+from aibrix_mw.request import InferenceRequest, RequestFields, parse_fields, replace_value, set_value
 from aibrix_mw.scope import CLIENT_LEFT, KEY, OUTCOME, REQUEST, InferencePaths, headers_of, refuse
 
 _LONGEST_NUMBER = 18
@@ -31,6 +32,7 @@ class ModelMiddleware:
     `unknown="pass"` hands requests for unknown models to the inner application untouched. The inner application may
     read the body again. Sizes are bytes: a body over `max_body_bytes` is refused, one over `max_replay_bytes` is tried
     on one pod only, and so is any request for a path beyond the default ones: nobody says that it is safe to repeat.
+    With `isolate_tenants` engines are told in each JSON body whose cached prefixes it may share; needs AuthMiddleware.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class ModelMiddleware:
         max_replay_bytes: int = 8_388_608,
         allow_transfer_params: bool = False,
         trust_user_header: bool = True,
+        isolate_tenants: bool = False,
     ) -> None:
         self.app = app
         self.registry = registry
@@ -53,6 +56,7 @@ class ModelMiddleware:
         self.max_replay_bytes = max_replay_bytes
         self.allow_transfer_params = allow_transfer_params
         self.trust_user_header = trust_user_header
+        self.isolate_tenants = isolate_tenants
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Resolve the model, then run the inner application."""
@@ -118,6 +122,11 @@ class ModelMiddleware:
         path = route_path(scope)
         headers = headers_of(scope)
         body = self._renamed(reader, served.rewrite, form) if served.rewrite is not None else reader.body
+        tenant = ""
+        if self.isolate_tenants:
+            tenant = KEY.require(scope).tenant
+            if form is None:
+                body = set_value(body, "cache_salt", msgspec.json.encode(cache_salt(tenant)))
         return InferenceRequest(
             model=served.model,
             requested_model=fields.model,
@@ -127,6 +136,7 @@ class ModelMiddleware:
             fields=fields,
             headers=headers,
             user=self._user(scope, headers),
+            tenant=tenant,
             more=reader.more,
             check=form.feed if form is not None else None,
             received=time.perf_counter(),

@@ -45,7 +45,7 @@ class ProfileMiddleware:
         await self.app(scope, receive, answer_headers(scope, send, _name(profile.name)))
 
     def _select(self, config: ModelConfig, request: InferenceRequest) -> ConfigProfile:
-        wanted = request.header(b"config-profile")
+        wanted = request.headers.get(b"config-profile")
         if wanted is None or config.authoritative_routing_policy or not self.client_may_choose:
             return config.select()
         return config.select(_text(wanted), lambda: request.prompt_tokens, request.max_tokens)

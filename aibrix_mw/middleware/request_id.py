@@ -2,12 +2,13 @@
 
 import re
 from random import Random, SystemRandom
+from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aibrix_mw.scope import REQUEST_ID, answer_headers, headers_of
 
-_VALID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_VALID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _SUFFIX_ROOM = 128 - 9
 
 

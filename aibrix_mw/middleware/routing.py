@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, partial
+from typing import Final
 
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -33,7 +34,7 @@ from aibrix_mw.scope import (
 )
 from aibrix_mw.strategies.plan import Plan
 
-_ANSWERED = frozenset({"ok", "engine_error"})
+_ANSWERED: Final = frozenset({"ok", "engine_error"})
 
 
 class RoutingMiddleware:
@@ -93,7 +94,7 @@ class RoutingMiddleware:
             turn = self.admission.placed(target.pod)
             failure = None
             again = False
-            with target.pod.lease(request.prompt_tokens, target.match) as lease:
+            with Lease(target.pod, request.prompt_tokens, target.match) as lease:
                 LEASE.put(scope, lease)
                 if self.admission.ejection.on_trial(target.pod):
                     lease.answered = partial(self.admission.ejection.succeeded, target.pod, turn)

@@ -24,7 +24,8 @@ class Admission:
 
     def placed(self, pod: Pod) -> int:
         """A request goes to the pod; returns its number, by which its end is told."""
-        self.slow_start.placed(pod)
+        if self.slow_start.tickets:
+            self.slow_start.placed(pod)
         return self.ejection.placed(pod)
 
     def failed(self, pod: Pod, turn: int) -> None:

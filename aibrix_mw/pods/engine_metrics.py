@@ -6,12 +6,13 @@ WINDOW = 60.0
 """Seconds over which rates and means are taken."""
 
 
-class EngineMetrics(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class EngineMetrics(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """One engine's own word as of one scrape; replaced whole by the next one.
 
     None is what the engine does not export, or what did not occur within the window. Shares are 0 to 1, times seconds,
     rates per second; rates and means are over the last 60 s, never over the engine's life. `expires` is the moment,
-    by `time.monotonic`, from which on all of it counts as missing.
+    by `time.monotonic`, from which on all of it counts as missing. Gateways tell each other the fields by their places:
+    a new one comes last.
     """
 
     expires: float

@@ -1,5 +1,6 @@
 """One request's hold on a pod."""
 
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -11,16 +12,19 @@ if TYPE_CHECKING:  # the pod makes its leases
 class Lease:
     """One request's hold on a pod: the only writer of what we see of it.
 
-    `tokens` are the prompt's estimated tokens, `uncached` those of them that the pod probably has to compute. Both
-    count as outstanding until the first byte; `answered`, if somebody sets it, is called then.
+    `tokens` is the prompt's estimate, `match` the share of it that the pod has in its cache, if a strategy knows: the
+    tokens, and those of them that the pod has to compute, count as outstanding until the first byte. `answered`, if
+    somebody sets it, is called then.
     """
 
     __slots__ = ("_begun", "_clock", "_waiting", "answered", "pod", "tokens", "uncached")
 
-    def __init__(self, pod: "Pod", tokens: int, uncached: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, pod: "Pod", tokens: int = 0, match: float | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.pod = pod
         self.tokens = tokens
-        self.uncached = uncached
+        self.uncached = tokens if match is None else round(tokens * (1.0 - match))
         self.answered: Callable[[], None] | None = None
         self._clock = clock
         self._waiting = False

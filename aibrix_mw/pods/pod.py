@@ -116,11 +116,8 @@ class Pod:
         return self.info.address
 
     def lease(self, tokens: int = 0, match: float | None = None, clock: Callable[[], float] = time.monotonic) -> Lease:
-        """Hold the pod for the length of a `with` block, to the last byte, on error and on cancel too.
-
-        `tokens` is the prompt's estimate; `match` the share of it that the pod has in its cache, if a strategy knows.
-        """
-        return Lease(self, tokens, tokens if match is None else round(tokens * (1.0 - match)), clock)
+        """Hold the pod for the length of a `with` block, to the last byte, on error and on cancel too."""
+        return Lease(self, tokens, match, clock)
 
 
 class Target(msgspec.Struct, frozen=True):

@@ -32,34 +32,36 @@ Fields = frozenset[str]
 class Sharing(Protocol):
     """What replicas do for each other, so that each engine is asked once an interval and not once a replica."""
 
-    def owns(self, pod: Pod) -> bool:
-        """Whether this replica is the one that asks the pod's engine."""
-        ...
+    changed: Callable[[], object]
+    """Called when it is time to `share` again, before the interval is over."""
 
-    def publish(self, pod: Pod, metrics: EngineMetrics) -> None:
-        """Tell the other replicas."""
+    def share(self, wanted: Mapping[Pod, Fields]) -> Mapping[Pod, Fields]:
+        """The part of the pods that this replica asks; it looks after the metrics of the others itself."""
         ...
 
 
 class Alone:
     """One replica for itself."""
 
-    def owns(self, pod: Pod) -> bool:
-        """Every pod."""
-        return True
+    def __init__(self) -> None:
+        self.changed: Callable[[], object] = _nothing
 
-    def publish(self, pod: Pod, metrics: EngineMetrics) -> None:
-        """Nobody listens."""
+    def share(self, wanted: Mapping[Pod, Fields]) -> Mapping[Pod, Fields]:
+        """Every pod."""
+        return wanted
 
 
 class EngineReader:
-    """Reads one engine's metrics text again and again, only the series that `fields` are computed from."""
+    """Reads one engine's metrics text again and again, only the series that `fields` are computed from.
 
-    def __init__(self, engine: str, fields: Fields) -> None:
+    `before` is what another reader has made of the engine so far, if one has.
+    """
+
+    def __init__(self, engine: str, fields: Fields, before: EngineMetrics | None = None) -> None:
         self.fields = fields
         self.names = _wanted(ENGINE_NAMES[engine], fields)
         self._series = SeriesReader([*_all(self.names.totals), *_all(self.names.shares), *self._counter_names()])
-        self._history = EngineHistory()
+        self._history = EngineHistory(before)
 
     def _counter_names(self) -> list[bytes]:
         histograms = list(_all(self.names.histograms))
@@ -116,11 +118,13 @@ class Scraper:
 
     async def run(self) -> None:
         """Scrape until cancelled; which pods are followed is looked at once an interval."""
+        self.sharing.changed = self.follow
         try:
             while True:
                 self.follow()
                 await self.sleep(self.interval)
         finally:
+            self.sharing.changed = _nothing
             loops = list(self._loops.values())
             for loop in loops:
                 loop.cancel()
@@ -128,15 +132,17 @@ class Scraper:
 
     def follow(self) -> None:
         """Begin with the pods that are to be asked, and stop with those that are not."""
-        wanted = dict(self._wanted())
-        for pod in self._loops.keys() - wanted.keys():
+        asked = self.sharing.share(dict(self._wanted()))
+        for pod in self._loops.keys() - asked.keys():
             self._loops.pop(pod).cancel()
             self._readers.pop(pod, None)
             self.failing.pop(pod, None)
-        for pod, fields in wanted.items():
+        now = self.clock()
+        for pod, fields in asked.items():
             reader = self._readers.get(pod)
             if reader is None or not fields <= reader.fields:
-                self._readers[pod] = EngineReader(pod.info.engine, fields)
+                before = pod.metrics if pod.metrics is not None and pod.metrics.expires > now else None
+                self._readers[pod] = EngineReader(pod.info.engine, fields, before)
             if pod not in self._loops:
                 self._loops[pod] = asyncio.get_running_loop().create_task(self._keep_asking(pod))
 
@@ -145,7 +151,7 @@ class Scraper:
             fields = self.needs(model)
             if fields:
                 for pod in pods:
-                    if pod.info.excluded is None and self.sharing.owns(pod):
+                    if pod.info.excluded is None:
                         yield pod, fields
 
     async def _keep_asking(self, pod: Pod) -> None:
@@ -171,7 +177,6 @@ class Scraper:
         now = self.clock()
         pod.metrics = reader.read(text, now, now + STALE * self.interval)
         self._note(pod, None)
-        self.sharing.publish(pod, pod.metrics)
         return True
 
     def _note(self, pod: Pod, failure: str | None) -> None:
@@ -185,6 +190,10 @@ class Scraper:
             self.failing.pop(pod, None)
         else:
             self.failing[pod] = failure
+
+
+def _nothing() -> None:
+    """Nobody waits for a change."""
 
 
 def _wanted(names: EngineNames, fields: Fields) -> EngineNames:

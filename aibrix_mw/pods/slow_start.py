@@ -24,7 +24,7 @@ class SlowStart:
         self.risen = risen
         self.period = period
         self.clock = clock
-        self._tickets: dict[Pod, float] = {}
+        self.tickets: dict[Pod, float] = {}
 
     def admit(self, pods: Sequence[Pod]) -> Sequence[Pod]:
         """The candidates without those that have had their share."""
@@ -36,19 +36,19 @@ class SlowStart:
         total = len(pods) - len(weights) + sum(weights.values())
         for pod, weight in weights.items():
             share = min(weight / total, 1.0 / len(pods))
-            self._tickets[pod] = min(BURST, self._tickets.get(pod, 0.0) + share)
-        return [pod for pod in pods if pod not in weights or self._tickets[pod] >= 1.0]
+            self.tickets[pod] = min(BURST, self.tickets.get(pod, 0.0) + share)
+        return [pod for pod in pods if pod not in weights or self.tickets[pod] >= 1.0]
 
     def placed(self, pod: Pod) -> None:
         """A request goes to the pod."""
-        tickets = self._tickets.get(pod)
+        tickets = self.tickets.get(pod)
         if tickets is not None:
-            self._tickets[pod] = max(0.0, tickets - 1.0)
+            self.tickets[pod] = max(0.0, tickets - 1.0)
 
     def forget(self, pod: Pod) -> None:
         """The pod has left, or is warm."""
         self.risen.pop(pod, None)
-        self._tickets.pop(pod, None)
+        self.tickets.pop(pod, None)
 
     def _weights(self, pods: Sequence[Pod]) -> dict[Pod, float]:
         """The weight of each pod that is not warm yet."""

@@ -3,6 +3,8 @@
 from collections import deque
 from collections.abc import Mapping
 
+import msgspec
+
 from aibrix_mw.pods.engine_metrics import WINDOW, EngineMetrics
 
 STEP = 5.0
@@ -55,11 +57,12 @@ class EngineHistory:
     """One engine's readings, and what follows from them.
 
     `gauges` and `counters` are by the quantities of `engine_names`; a histogram gives two counters, `NAME.sum` and
-    `NAME.count`.
+    `NAME.count`. `before` is the last word of who has read the engine until now.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, before: EngineMetrics | None = None) -> None:
         self.counters = Increases()
+        self.before = before
         self._busy = 0.0
         self._read_at: float | None = None
 
@@ -73,9 +76,17 @@ class EngineHistory:
         self._read_at = now
         self.counters.add(counters if running is None else {**counters, "busy": self._busy}, now)
         window = self.counters
+        own = self._report(gauges, window, expires)
+        if self.before is None or window.span >= window.window:
+            self.before = None
+            return own
+        return _continued(self.before, own, window.span / window.window)
+
+    @staticmethod
+    def _report(gauges: Mapping[str, float], window: Increases, expires: float) -> EngineMetrics:
         return EngineMetrics(
             expires=expires,
-            running=running,
+            running=gauges.get("running"),
             waiting=gauges.get("waiting"),
             kv_cache_usage=gauges.get("kv_cache_usage"),
             gpu_cache_usage=gauges.get("gpu_cache_usage"),
@@ -95,6 +106,28 @@ class EngineHistory:
                 window.ratio("generation_tokens", "request.count"),
             ),
         )
+
+
+_WINDOWED = (
+    "busy_share",
+    "prompt_tokens_rate",
+    "generation_tokens_rate",
+    "queue_seconds",
+    "prefill_seconds",
+    "uncached_prefill_seconds",
+    "decode_seconds",
+    "generation_tokens",
+)
+
+
+def _continued(before: EngineMetrics, own: EngineMetrics, covered: float) -> EngineMetrics:
+    """What our readings say of a share of the window; for the rest of it stands what was said before them."""
+    changes: dict[str, float | None] = {}
+    for field in _WINDOWED:
+        old, new = getattr(before, field), getattr(own, field)
+        both = old is not None and new is not None
+        changes[field] = old + (new - old) * covered if both else _either(new, old)
+    return msgspec.structs.replace(own, **changes)
 
 
 def _either(one: float | None, other: float | None) -> float | None:

@@ -3,23 +3,24 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Generator
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from starlette.types import ASGIApp, Message, Scope
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from aibrix_mw.errors import Headers
+from aibrix_mw.head import head_of
 from aibrix_mw.telemetry.logs import CUT_SHORT
 
 logger = logging.getLogger("aibrix_mw")
 
-_STATUS_LINES = {status: line.removesuffix(b"\r\n") for status, line in STATUS_LINE.items()}
-_BODILESS = frozenset({204, 304})
-_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
-_CHUNKED = -1
-_UNTIL_CLOSE = -2
-_NO_BODY = -3
+_STATUS_LINES: Final = {status: line.removesuffix(b"\r\n") for status, line in STATUS_LINE.items()}
+_BODILESS: Final = frozenset({204, 304})
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
+_CHUNKED: Final = -1
+_UNTIL_CLOSE: Final = -2
+_NO_BODY: Final = -3
 _INTERNAL_ERROR = b"Internal Server Error"
 _INTERNAL_ERROR_HEADERS = (
     (b"content-type", b"text/plain; charset=utf-8"),
@@ -36,7 +37,7 @@ class _Done:
 
 
 _nothing: Generator[Any, None, None] = cast(Any, iter(()))
-_DONE = _Done()
+_DONE: Final = _Done()
 
 
 class Connection(Protocol):
@@ -50,8 +51,8 @@ class Connection(Protocol):
         """Hear that the answer has been written."""
         ...
 
-    def rest(self) -> None:
-        """Hear that nothing is to be done until the client sends more."""
+    def expect_body(self) -> None:
+        """Hear that the application waits for more of the body."""
         ...
 
 
@@ -94,6 +95,11 @@ class Cycle:
         self._framing = 0  # bytes of the body that are still to come, or how else it ends
 
     @property
+    def waits(self) -> bool:
+        """Whether the application waits for what comes next."""
+        return self._news is not None and not self._news.is_set()
+
+    @property
     def begun(self) -> bool:
         """Whether bytes of the answer have been written."""
         return self._started and not self._head
@@ -103,8 +109,7 @@ class Cycle:
     def feed(self, body: bytes) -> None:
         """Take bytes of the request's body; pauses reading where the application is slower."""
         if self.complete:
-            self.connection.rest()  # the rest of a body that nobody wants any more
-            return
+            return  # the rest of a body that nobody wants any more
         self._body = body = self._body + body if self._body else body
         self._unread = True
         if self._news is not None:
@@ -159,6 +164,8 @@ class Cycle:
                 self._invite()
             self._news.clear()
             self.connection.flow.resume_reading()
+            if self.more_body:
+                self.connection.expect_body()
             await self._news.wait()
         if self.disconnected or self.complete:
             return {"type": "http.disconnect"}
@@ -199,31 +206,25 @@ class Cycle:
             headers = [header for header in headers if header[0].lower() not in _FRAMING]
         if self.more_body and self._news is None and self._expected():
             self.keep_alive = False  # never invited: whether a body comes, only the client knows
-        fields = dict(headers)
-        if not b"".join(fields).islower():  # ASGI wants them so, and framing must not depend on it
-            fields = {name.lower(): value for name, value in headers}
-        lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d " % status, *map(b": ".join, headers)]
-        if b"connection" in fields and b"close" in fields[b"connection"].lower():
+        length, chunked, close = _framing_of(headers)
+        end = b""
+        if close:
             self.keep_alive = False
         elif not self.keep_alive:
-            lines.append(b"connection: close")
+            end = b"connection: close\r\n"
         if status in _BODILESS or self.scope["method"] == "HEAD":
             self._framing = _NO_BODY
-        elif b"transfer-encoding" in fields:
+        elif chunked:
             self._framing = _CHUNKED
-        elif b"content-length" in fields:
-            self._framing = int(fields[b"content-length"])
+        elif length is not None:
+            self._framing = int(length)
         elif self.scope["http_version"] == "1.1":
             self._framing = _CHUNKED
-            lines.append(b"transfer-encoding: chunked")
+            end += b"transfer-encoding: chunked\r\n"
         else:
             self._framing = _UNTIL_CLOSE
-        lines.append(b"\r\n")
-        head = b"\r\n".join(lines)
-        breaks = len(lines)
-        if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head:
-            raise ValueError("a header has a line break or a NUL in it")
-        self._head = head
+        start = _STATUS_LINES.get(status) or b"HTTP/1.1 %d " % status
+        self._head = head_of(start, headers, end + b"\r\n")
 
     def _write(self, body: bytes, *, more: bool) -> None:
         if self._framing == _CHUNKED:
@@ -249,3 +250,21 @@ class Cycle:
         if not self.keep_alive:
             self.connection.transport.close()
         self.connection.on_response_complete()
+
+
+def _framing_of(headers: Headers) -> tuple[bytes | None, bool, bool]:
+    """Content-length, whether the body is chunked, and whether the connection is to be closed.
+
+    ASGI wants names in lower case; framing must not depend on it. A name's length is asked first: it costs no call.
+    """
+    length: bytes | None = None
+    chunked = close = False
+    for name, value in headers:
+        size = len(name)
+        if size == 14 and name.lower() == b"content-length":
+            length = value
+        elif size == 17 and name.lower() == b"transfer-encoding":
+            chunked = True
+        elif size == 10 and name.lower() == b"connection":
+            close = close or b"close" in value.lower()
+    return length, chunked, close

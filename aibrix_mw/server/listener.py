@@ -7,11 +7,15 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from aibrix_mw.errors import ConfigurationError, Fault
+from aibrix_mw.server.bounds import Bounds
 from aibrix_mw.server.protocol import GatewayProtocol
 
 
 class Listener(uvicorn.Server):
-    """One uvicorn server whose start and stop somebody else decides; `setting` is where its port comes from."""
+    """One uvicorn server whose start and stop somebody else decides.
+
+    `setting` is where its port comes from, `bounds` what a client may take of a connection.
+    """
 
     def __init__(
         self,
@@ -19,9 +23,11 @@ class Listener(uvicorn.Server):
         host: str | None,
         port: int,
         setting: str = "listen.port",
+        bounds: Bounds | None = None,
         **options: Any,  # noqa: ANN401
     ) -> None:
         self.setting = setting
+        self.bounds = bounds or Bounds()
         self.servers = []
         super().__init__(
             uvicorn.Config(
@@ -52,14 +58,19 @@ class Listener(uvicorn.Server):
         try:
             # not uvicorn's own start, which ends the process where this raises
             server = await loop.create_server(
-                self._protocol, config.host, config.port, ssl=config.ssl, backlog=config.backlog
+                self._protocol,
+                config.host,
+                config.port,
+                ssl=config.ssl,
+                backlog=config.backlog,
+                ssl_handshake_timeout=self.bounds.header_timeout if config.is_ssl else None,
             )
         except OSError as error:
             raise ConfigurationError([Fault(self.setting, f"cannot listen: {error.strerror or error}")]) from None
         self.servers = [server]
 
     def _protocol(self) -> asyncio.Protocol:
-        return cast(asyncio.Protocol, GatewayProtocol(self.config, self.server_state))
+        return cast(asyncio.Protocol, GatewayProtocol(self.config, self.server_state, bounds=self.bounds))
 
     @property
     def port(self) -> int:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from aibrix_mw.app import Gateway
+from aibrix_mw.server.bounds import Bounds
 from aibrix_mw.server.listener import Listener
 from aibrix_mw.settings import Settings
 
@@ -26,12 +27,13 @@ class Server:
     """Serves one gateway until a signal ends it."""
 
     def __init__(self, gateway: Gateway) -> None:
-        listen = gateway.settings.listen
+        listen, limits = gateway.settings.listen, gateway.settings.limits
         self.gateway = gateway
         self.client = Listener(
             gateway.stack,  # the life of the gateway is `run`, not the server's lifespan
             listen.host,
             listen.port,
+            bounds=Bounds(listen.header_timeout, listen.body_timeout, limits.max_header_bytes, limits.max_headers),
             timeout_keep_alive=listen.keep_alive,
             ssl_certfile=listen.tls_cert_file,
             ssl_keyfile=listen.tls_key_file,

@@ -1,14 +1,17 @@
 """One connection of a client: HTTP/1.1 on llhttp, in the place of uvicorn's own protocol.
 
 What it does for speed: one task and no other object of the event loop for a request, no timer that is set and cancelled
-with each answer, one write for an answer that is there at once. And it calls back when the client leaves. The file is
-long because a connection has many ways to end, and they share its state.
+with each answer, one write for an answer that is there at once. And it calls back when the client leaves, keeps the
+target as it came, and bounds what a client may send before there is a request, in bytes and in time: what comes in one
+piece costs no more than a comparison for that. The file is long because a connection has many ways to end, and they
+share its state.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any, cast
+from math import inf
+from typing import Any, Final, cast
 
 import httptools
 from starlette.types import ASGIApp, Scope
@@ -17,17 +20,20 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
-from aibrix_mw.client import ON_DISCONNECT
+from aibrix_mw.client import ON_DISCONNECT, RAW_TARGET
+from aibrix_mw.server.alarm import Alarm
+from aibrix_mw.server.bounds import DEAF, MALFORMED, TOO_LARGE, TOO_SLOW, Bounds, Refusal, size_of
 from aibrix_mw.server.cycle import Cycle
 from aibrix_mw.server.target import TARGETS
 
-_METHODS = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
-_BAD_REQUEST = (
-    b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 30\r\n"
-    b"connection: close\r\n\r\nInvalid HTTP request received."
-)
+_METHODS: Final = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
 _FIRST_REQUEST_SECONDS = 1.0
-_ASGI = {"version": "3.0", "spec_version": "2.3"}
+_LINGER_SECONDS = 1.0
+# what is arriving
+_NOTHING: Final = 0
+_HEAD: Final = 1
+_BODY: Final = 2
+_ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 
 
 class GatewayProtocol:
@@ -42,11 +48,12 @@ class GatewayProtocol:
         server_state: ServerState,
         app_state: dict[str, Any] | None = None,  # uvicorn's protocols are called with it
         _loop: asyncio.AbstractEventLoop | None = None,
+        bounds: Bounds | None = None,
     ) -> None:
         if not config.loaded:
             config.load()
         self.app: ASGIApp = config.loaded_app
-        self.timeout_keep_alive = config.timeout_keep_alive
+        self.timeout_keep_alive = float(config.timeout_keep_alive)
         self.loop = _loop or asyncio.get_running_loop()
         self.connections: set[Any] = server_state.connections
         self.tasks: set[Any] = server_state.tasks
@@ -63,10 +70,19 @@ class GatewayProtocol:
         self._to_start: Cycle | None = None
         self._waiting: deque[Cycle] = deque()  # requests that came before the answer to the one before them
         self._last = False  # no request after the next one
-        self._idle_since: float | None = None
-        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(self.loop, self._overdue)
         self._on_disconnect: Callable[[], None] | None = None
-        self._extensions = {ON_DISCONNECT: self.on_disconnect}
+        self._subscribe = self.on_disconnect
+        given = bounds or Bounds()
+        self.header_timeout = float(given.header_timeout)
+        self.body_timeout = float(given.body_timeout)
+        self.max_header_bytes = given.max_header_bytes
+        self.max_headers = given.max_headers
+        self._arriving = _NOTHING
+        self._size = 0  # of what is being parsed, with the pieces of an unfinished head before it
+        self._kept = 0  # bytes of those pieces; in a body, bytes around it since there was any of it
+        self._fed = False  # whether there was any of the body in the latest piece
+        self._refusal: Refusal = MALFORMED
 
     # --- the life of a connection
 
@@ -78,6 +94,7 @@ class GatewayProtocol:
         self.client = get_remote_addr(transport)
         self.server = get_local_addr(transport)
         self.scheme = "https" if is_ssl(transport) else "http"
+        self._alarm.set(self.header_timeout)
 
     def eof_received(self) -> None:
         """Leave it to the transport to close."""
@@ -93,8 +110,7 @@ class GatewayProtocol:
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the application."""
         self.connections.discard(self)
-        if self._alarm is not None:
-            self._alarm.cancel()
+        self._alarm.cancel()
         if self._running is not None:
             self._running.disconnect()
         self._waiting.clear()
@@ -132,18 +148,58 @@ class GatewayProtocol:
 
     def data_received(self, data: bytes) -> None:
         """Parse what the client sends; the application starts after that, mostly with the whole body at hand."""
+        self._size = self._kept + len(data)
+        before, arriving = self._latest, self._arriving
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserError:
-            self._refuse()
+            self._refuse(self._refusal)
         except httptools.HttpParserUpgrade as upgrade:
             self._stay(data[upgrade.args[0] :])
+        else:
+            if self._arriving:
+                self._await_more(len(data), before, arriving)
+            elif self._kept:
+                self._kept = 0
         if self._to_start is not None:
             cycle, self._to_start = self._to_start, None
             self._start(cycle)
 
-    def _refuse(self) -> None:
-        """Answer 400 if it is the turn of what cannot be parsed; else answer what came before it, and close."""
+    def _await_more(self, size: int, before: Cycle | None, arriving: int) -> None:
+        """Bound what is unfinished after a piece of `size` bytes, in which the request after `before` was arriving."""
+        begun = self._latest is not before or arriving != self._arriving
+        if self._arriving == _BODY and (begun or self._fed):
+            self._kept = 0
+            self._alarm.set(self.body_timeout)
+        elif begun and (self._latest is not before or arriving == _BODY):
+            self._kept = size_of(self.url, self.headers)  # the piece has other requests in it, too
+        else:
+            self._kept += size
+        if begun and self._arriving == _HEAD and self._latest is not None:
+            self._alarm.set(self.header_timeout)  # the first one's time runs from when the connection was made
+        self._fed = False
+        if self._kept > self.max_header_bytes or len(self.headers) > self.max_headers:
+            self._refuse(TOO_LARGE)
+
+    def _overdue(self) -> None:
+        """End what has taken too long, unless it is us who do not read on."""
+        latest = self._latest
+        if self._arriving == _NOTHING:
+            self.transport.close()
+        elif self._arriving == _HEAD and self.flow.read_paused:
+            self._alarm.set(self.header_timeout)
+        elif self._arriving == _HEAD or latest.complete or latest.waits:
+            self._refuse(TOO_SLOW)
+
+    def expect_body(self) -> None:
+        """Hear that the application waits for more of a body."""
+        self._alarm.set(self.body_timeout)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answer what never becomes a request if it is its turn; else answer what came before it, and close."""
+        self.parser = DEAF
+        self._arriving = _NOTHING
+        self._alarm.due = inf
         latest = self._latest
         if self._waiting:
             if latest.more_body:
@@ -160,7 +216,15 @@ class GatewayProtocol:
             if self._running is not None:
                 self._running.disconnect()
             self._to_start = None
-            self.transport.write(_BAD_REQUEST)
+            self.transport.write(refusal.answer(self.url))
+            self._hang_up(linger=refusal is TOO_LARGE)
+
+    def _hang_up(self, *, linger: bool) -> None:
+        """Close; who may still be sending could lose the answer by that, and is listened to for a moment."""
+        if linger and self.transport.can_write_eof():
+            self.transport.write_eof()
+            self._alarm.set(_LINGER_SECONDS)
+        else:
             self.transport.close()
 
     def _stay(self, rest: bytes) -> None:
@@ -184,7 +248,7 @@ class GatewayProtocol:
 
     def on_message_begin(self) -> None:
         """Begin a request."""
-        self._idle_since = None
+        self._arriving = _HEAD
         self.url = b""
         self.headers = []
 
@@ -198,6 +262,9 @@ class GatewayProtocol:
 
     def on_headers_complete(self) -> None:
         """Make the scope."""
+        if self._size > self.max_header_bytes or len(self.headers) > self.max_headers:
+            self._measure()
+        self._arriving = _BODY
         parser = self.parser
         method = parser.get_method()
         version = parser.get_http_version()
@@ -215,7 +282,7 @@ class GatewayProtocol:
             "headers": self.headers,
             "client": self.client,
             "server": self.server,
-            "extensions": self._extensions,
+            "extensions": {ON_DISCONNECT: self._subscribe, RAW_TARGET: self.url},
         }
         self.headers = []  # for trailers, which are nobody's
         keep_alive = version == "1.1" and not self._last and parser.should_keep_alive()
@@ -227,12 +294,21 @@ class GatewayProtocol:
             self.flow.pause_reading()
             self._waiting.append(cycle)
 
+    def _measure(self) -> None:
+        """Refuse a head that is too large, now that all of it is there."""
+        if size_of(self.url, self.headers) > self.max_header_bytes or len(self.headers) > self.max_headers:
+            self._refusal = TOO_LARGE
+            raise ValueError("the head is too large")
+
     def on_body(self, body: bytes) -> None:
         """Take bytes of a body."""
+        self._fed = True
         self._latest.feed(body)
 
     def on_message_complete(self) -> None:
         """End a request."""
+        self._arriving = _NOTHING
+        self._alarm.due = inf
         cycle = self._latest
         cycle.end()
         if cycle.complete:
@@ -252,26 +328,17 @@ class GatewayProtocol:
         if self._waiting:
             self._running = self._waiting.popleft()
             self._start(self._running)
+            if self._arriving == _HEAD:
+                self._alarm.set(self.header_timeout)
         else:
             self.rest()
         if not self._waiting:
             self.flow.resume_reading()
 
     def rest(self) -> None:
-        """Close the connection unless more comes in time; one alarm serves many rests."""
-        self._idle_since = self.loop.time()
-        if self._alarm is None:
-            self._alarm = self.loop.call_later(self.timeout_keep_alive, self._ring)
-
-    def _ring(self) -> None:
-        self._alarm = None
-        if self._idle_since is None or self._running is not None:
-            return
-        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
-        if left > 0:
-            self._alarm = self.loop.call_later(left, self._ring)
-        else:
-            self.transport.close()
+        """Close the connection unless more comes in time; what is arriving has its own time."""
+        if self._arriving == _NOTHING:
+            self._alarm.set(self.timeout_keep_alive)
 
 
 def _parser(protocol: GatewayProtocol) -> httptools.HttpRequestParser:

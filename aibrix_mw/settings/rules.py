@@ -19,14 +19,10 @@ RENAMED: dict[str, str] = {}
 
 # Dotted paths whose features are still to come: any value there but the default is a fault.
 NOT_YET: tuple[str, ...] = (
-    "cors",
     "limits.max_buffered_bytes",
     "limits.max_loop_lag",
     "limits.waiting_room",
-    "listen.body_timeout",
-    "listen.header_timeout",
     "log.access",
-    "prefix_cache",
     "routing.pd_fallback",
     "stream.keepalive",
     "tracing",

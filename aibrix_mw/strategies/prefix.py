@@ -86,12 +86,13 @@ class PrefixScorer(Scorer):
         self.table.forget(pod.uid, self.clock())
 
     def blocks(self, request: InferenceRequest, pods: Pods) -> list[int]:
-        """Chained hashes of the prompt's whole blocks; of another model or adapter they are others."""
+        """Chained hashes of the prompt's whole blocks; of another model, adapter or tenant they are others."""
         name = request.requested_model
         adapter = name if name != request.model and name in pods[0].info.adapters else ""
-        return chain(request.prompt, _seed(request.model, adapter), self.block_bytes, self.max_blocks)
+        return chain(request.prompt, _seed(request.model, adapter, request.tenant), self.block_bytes, self.max_blocks)
 
 
 @lru_cache(maxsize=65536)
-def _seed(model: str, adapter: str) -> int:
-    return xxhash.xxh64_intdigest(b"%b\0%b" % (model.encode(), adapter.encode()))
+def _seed(model: str, adapter: str, tenant: str) -> int:
+    name = f"{model}\0{adapter}"
+    return xxhash.xxh64_intdigest(f"{name}\0{tenant}".encode() if tenant else name.encode())

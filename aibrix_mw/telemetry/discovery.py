@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from typing import Protocol
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from aibrix_mw.pods.registry import PodRegistry
+from aibrix_mw.telemetry import families as names
+from aibrix_mw.telemetry.cells import counter, gauge
 
 
 class Followed(Protocol):
@@ -28,26 +30,12 @@ class DiscoveryMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """All families, for prometheus_client."""
-        transitions = CounterMetricFamily(
-            "aibrix_gateway_pod_readiness_transitions",
-            "Ready <-> NotReady of live pods; not their first Ready.",
-            labels=["model", "to"],
-        )
-        for labels, count in self.pods.churn.transitions.items():
-            transitions.add_metric(labels, count)
-        yield transitions
-        flapping = GaugeMetricFamily(
-            "aibrix_gateway_flapping_pods", "Pods with 3 such transitions or more in 10 minutes.", labels=["model"]
-        )
-        for model, pods in self.pods.models().items():
-            flapping.add_metric([model], sum(self.pods.churn.is_flapping(pod.uid) for pod in pods))
-        yield flapping
+        churn = self.pods.churn
+        yield counter(names.READINESS_TRANSITIONS, churn.transitions.items())
+        flapping = {
+            (model,): sum(churn.is_flapping(pod.uid) for pod in pods) for model, pods in self.pods.models().items()
+        }
+        yield gauge(names.FLAPPING_PODS, flapping.items())
         if self.source is not None:
-            yield CounterMetricFamily(
-                "aibrix_gateway_discovery_errors", "Failed exchanges with the API server.", self.source.errors()
-            )
-            yield GaugeMetricFamily(
-                "aibrix_gateway_discovery_age_seconds",
-                "Since the watch was last known good; 0 while connected.",
-                self.source.age(),
-            )
+            yield counter(names.DISCOVERY_ERRORS, [((), self.source.errors())])
+            yield gauge(names.DISCOVERY_AGE, [((), self.source.age())])

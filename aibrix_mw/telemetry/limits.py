@@ -3,12 +3,11 @@
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from aibrix_mw.telemetry.metrics import HistogramFamily
-
-STORE_BUCKETS = tuple(100e-6 * 2**power for power in range(12))
+from aibrix_mw.telemetry import families as names
+from aibrix_mw.telemetry.cells import HistogramFamily, counter, gauge
 
 RateLimits = Callable[[], dict[tuple[str, str], float]]
 
@@ -35,24 +34,13 @@ class LimitMetrics(Collector):
     def __init__(self, limiter: Counting, limits: RateLimits) -> None:
         self.limiter = limiter
         self.limits = limits
-        self.trips = HistogramFamily(
-            "aibrix_gateway_store_duration_seconds", "Trips to the store that counts.", STORE_BUCKETS
-        )
+        self.trips = HistogramFamily(names.STORE_DURATION)
 
     def collect(self) -> Iterator[Metric]:
         """All families, for prometheus_client."""
         limiter = self.limiter
-        limits = GaugeMetricFamily(
-            "aibrix_gateway_rps_limit", "Requests per second that may pass.", labels=["model", "profile"]
-        )
-        for labels, limit in self.limits().items():
-            limits.add_metric(labels, limit)
-        yield limits
+        yield gauge(names.RPS_LIMIT, self.limits().items())
         yield self.trips.collect()
-        yield CounterMetricFamily(
-            "aibrix_gateway_store_errors", "Requests decided without the store.", value=limiter.store_errors
-        )
-        yield GaugeMetricFamily("aibrix_gateway_store_shared", "1 when replicas share counts.", value=limiter.shared)
-        yield GaugeMetricFamily(
-            "aibrix_gateway_store_local", "1 while a configured store is away.", value=limiter.away is not None
-        )
+        yield counter(names.STORE_ERRORS, [((), limiter.store_errors)])
+        yield gauge(names.STORE_SHARED, [((), limiter.shared)])
+        yield gauge(names.STORE_LOCAL, [((), limiter.away is not None)])

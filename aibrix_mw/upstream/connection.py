@@ -8,7 +8,7 @@ the connection. The two call each other for every piece, which is why they share
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 import httptools
 
@@ -16,8 +16,8 @@ from aibrix_mw.errors import Headers, UpstreamError, UpstreamTimeout
 from aibrix_mw.pods.pod import Address
 from aibrix_mw.upstream.base import Timers
 
-HIGH_WATER_BYTES = 65536
-_WITHOUT_BODY = frozenset({204, 304})
+HIGH_WATER_BYTES: Final = 65536
+_WITHOUT_BODY: Final = frozenset({204, 304})
 
 
 class Pool(Protocol):
@@ -390,14 +390,18 @@ def _check_framing(headers: Headers, at_most: int) -> bool:
     """Whether the head says how long the body is. ValueError for framing that two readers could read in two ways."""
     if len(headers) > at_most:
         raise ValueError("too many headers")
-    fields = dict(headers)
-    if len(fields) < len(headers):
-        names = [name for name, _ in headers]
-        if names.count(b"content-length") > 1 or names.count(b"transfer-encoding") > 1:
-            raise ValueError("two framing headers")
-    coding = fields.get(b"transfer-encoding")
+    length = coding = None
+    for name, value in headers:
+        if name == b"content-length":
+            if length is not None:
+                raise ValueError("two framing headers")
+            length = value
+        elif name == b"transfer-encoding":
+            if coding is not None:
+                raise ValueError("two framing headers")
+            coding = value
     if coding is None:
-        return b"content-length" in fields
-    if coding.strip().lower() != b"chunked" or b"content-length" in fields:
+        return length is not None
+    if coding.strip().lower() != b"chunked" or length is not None:
         raise ValueError("an unknown transfer coding")
     return True

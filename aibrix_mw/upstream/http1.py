@@ -5,6 +5,7 @@ from collections import defaultdict
 from typing import Any, cast
 
 from aibrix_mw.errors import ConnectTimeout, UpstreamError, UpstreamTimeout
+from aibrix_mw.head import head_of
 from aibrix_mw.pods.pod import Address
 from aibrix_mw.upstream.base import EngineRequest, Timers
 from aibrix_mw.upstream.body import SLICE_BYTES, in_chunks, pieces
@@ -120,14 +121,9 @@ class Http1Upstream:
 
 def _head(request: EngineRequest) -> bytes:
     length = len(request.body) if request.rest is None else request.length
-    start = b"%b %b HTTP/1.1\r\nhost: %b" % (request.method, request.target, request.host)
-    lines = [start, *map(b": ".join, request.headers)]
-    lines.append(b"transfer-encoding: chunked\r\n\r\n" if length is None else b"content-length: %d\r\n\r\n" % length)
-    head = b"\r\n".join(lines)
-    lines_expected = len(request.headers) + 4
-    if head.count(b"\n") != lines_expected or head.count(b"\r") != lines_expected or b"\0" in head:
-        raise ValueError("a header has a line break or a NUL in it")
-    return head
+    start = b"%b %b HTTP/1.1" % (request.method, request.target)
+    framing = b"transfer-encoding: chunked\r\n\r\n" if length is None else b"content-length: %d\r\n\r\n" % length
+    return head_of(start, ((b"host", request.host), *request.headers), framing)
 
 
 async def _write_pieces(connection: Connection, head: bytes, request: EngineRequest) -> None:

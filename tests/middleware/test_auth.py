@@ -12,6 +12,7 @@ from aibrix_mw.scope import KEY, PROFILE, REQUEST
 from tests.support import CHAT, Running, ask, ask_for, info, registry_of
 
 SECRET = "sk-canary-1"
+HOST = [(b"host", b"gateway")]
 KEYS = KeyRing([(hash_of(SECRET), Key("al", "team"))])
 
 
@@ -103,13 +104,13 @@ async def test_the_engines_key_takes_the_place_of_the_clients():
     app = AuthMiddleware(inner, keys=KEYS, engine_key=lambda: key[0])
     for key[0] in (b"one", b"two"):
         await ask(app, headers=[*api_key(SECRET), (b"accept", b"*/*")])
-        assert inner.scope["headers"] == [(b"accept", b"*/*"), (b"authorization", b"Bearer " + key[0])]
+        assert inner.scope["headers"] == [*HOST, (b"accept", b"*/*"), (b"authorization", b"Bearer " + key[0])]
 
 
 async def test_an_engine_key_without_keys_asks_nobody():
     inner = Inner()
     await ask(AuthMiddleware(inner, keys=None, engine_key=lambda: b"e"), headers=bearer("any"))
-    assert inner.scope["headers"] == [(b"authorization", b"Bearer e")]
+    assert inner.scope["headers"] == [*HOST, (b"authorization", b"Bearer e")]
     assert KEY.get(inner.scope) is None
 
 

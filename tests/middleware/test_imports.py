@@ -31,6 +31,7 @@ NEEDS = {
     "aibrix_mw.middleware.ratelimit": set(),
     "aibrix_mw.middleware.request_id": set(),
     "aibrix_mw.middleware.routing": set(),
+    "aibrix_mw.middleware.strict_http": set(),
     "aibrix_mw.pods.kubernetes.namespaces": set(),
     "aibrix_mw.middleware.userlimit": set(),
     "aibrix_mw.pods.static": set(),

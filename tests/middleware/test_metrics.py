@@ -1,6 +1,7 @@
 """MetricsMiddleware: every request is counted once, with how it ended."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -14,7 +15,7 @@ from aibrix_mw.scope import ATTEMPT, OUTCOME, PLAN, PROFILE, REQUEST, TARGET, re
 from aibrix_mw.strategies.least_request import LeastRequest
 from aibrix_mw.strategies.plan import Plan
 from aibrix_mw.telemetry.metrics import GatewayMetrics
-from tests.support import BODY, Client, Clock, FakeAnswer, Running, ask, ask_for, info, settle
+from tests.support import BODY, STREAM_BODY, Client, Clock, FakeAnswer, Running, ask, ask_for, info, settle
 
 
 def counting(app, clock=None):
@@ -60,6 +61,36 @@ async def test_those_with_a_counter_of_their_own(name, family):
     assert getattr(metrics, family) == {("m",): 1}
     assert metrics.requests == {("m", "", "200", name): 1}
     assert not metrics.first_byte
+
+
+USED = {"prompt_tokens": 21, "completion_tokens": 12, "prompt_tokens_details": {"cached_tokens": 16}}
+
+
+@pytest.mark.parametrize("split", [1, 9, 4096])
+async def test_tokens_as_the_engine_counts_them(split):
+    answer = json.dumps({"choices": [{"message": {"content": "hi"}}], "usage": USED}).encode()
+    chunks = [answer[at : at + split] for at in range(0, len(answer), split)]
+    async with Running(lambda _: FakeAnswer(*chunks)) as running:
+        assert (await running.ask()).body == answer
+        counted = await running.counted("aibrix_gateway_tokens_total", "model", "kind")
+    assert counted == {("m", "input"): 21, ("m", "output"): 12, ("m", "cached"): 16}
+
+
+async def test_tokens_are_counted_once_with_limits_of_users_inside():
+    answer = json.dumps({"choices": [], "usage": USED}).encode()
+    async with Running(lambda _: FakeAnswer(answer), users={"records": {"u": {"tpm": 1000}}}) as running:
+        await running.ask(headers=[(b"user", b"u")])
+        counted = await running.counted("aibrix_gateway_tokens_total", "model", "kind")
+    assert counted["m", "input"] == 21
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "seen"), [(STREAM_BODY, 200, {("m",): 1}), (STREAM_BODY, 500, {}), (BODY, 200, {})]
+)
+async def test_the_first_token_is_that_of_a_stream(body, status, seen):
+    async with Running(lambda _: FakeAnswer(b"data: x\n\n", status=status)) as running:
+        await running.ask(body)
+        assert await running.counted("aibrix_gateway_time_to_first_token_seconds_count", "model") == seen
 
 
 async def test_an_unknown_model_is_no_label():
@@ -139,6 +170,17 @@ async def test_the_label_of_a_strategy_is_bounded():
             await running.ask(headers=[(b"routing-strategy", wanted)])
         picks = await running.counted("aibrix_gateway_pick_duration_seconds_count", "strategy")
     assert picks == {("mine",): 1, ("random",): 1, ("list",): 1, ("least-request",): 1}
+
+
+async def test_what_clients_write_adds_no_series():
+    async with Running() as running:
+        for number in range(1, 10_001):
+            await running.ask(b'{"model": "model-%d"}' % number)
+            await running.ask(headers=[(b"routing-strategy", b"least-request:%d,session-affinity:1" % number)])
+        models = await running.counted("aibrix_gateway_requests_total", "model", "code")
+        picks = await running.counted("aibrix_gateway_pick_duration_seconds_count", "strategy")
+    assert models == {("_unknown", "404"): 10_000, ("m", "200"): 10_000}
+    assert picks == {("list",): 10_000}
 
 
 async def test_what_is_under_way():

@@ -213,20 +213,22 @@ USED = b'{"usage": {"prompt_tokens": 3, "completion_tokens": 4}}'
 
 
 @pytest.mark.parametrize(
-    ("strategy", "users", "told"),
+    ("strategy", "settings", "told"),
     [
         ("counting", {}, (3, 4)),
         ("counting:1,least-request:0", {}, (3, 4)),
         ("silent", {}, (None, None)),
-        ("silent", {"records": {"al": {"tpm": 1000}}}, (3, 4)),
+        ("silent", {"users": {"records": {"al": {"tpm": 1000}}}}, (3, 4)),
+        ("silent", {"metrics": {"enabled": True}}, (3, 4)),
     ],
 )
-async def test_tokens_are_counted_where_somebody_wants_them(strategy, users, told):
+async def test_tokens_are_counted_where_somebody_wants_them(strategy, settings, told):
     class Silent(Counting):
         counts_tokens = False
 
     strategies = {"counting": Counting, "silent": Silent}
     seen.clear()
-    async with Running(lambda _: FakeAnswer(USED), strategies=strategies, users=users) as running:
+    settings = {"metrics": {"enabled": False}} | settings
+    async with Running(lambda _: FakeAnswer(USED), strategies=strategies, **settings) as running:
         await running.ask(headers=[(b"user", b"al"), (b"routing-strategy", strategy.encode())])
     assert seen == [told]

@@ -145,6 +145,7 @@ async def test_a_refund_gives_everything_back_before_the_answer_starts():
 
 async def test_whoever_reads_usage_outside_is_trusted():
     limited, reader = Limited(Engine(answer((10, 5))), tpm=200), UsageReader()
+    reader.in_passing = True
     for chunk in answer((7, 7)):
         reader.feed(chunk)
     await put_by(limited.app, **{USAGE.key: reader})

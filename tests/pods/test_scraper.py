@@ -8,60 +8,11 @@ import pytest
 
 from aibrix_mw.errors import UpstreamError
 from aibrix_mw.pods.engine_metrics import EngineMetrics
-from aibrix_mw.pods.engine_names import ENGINE_NAMES, SOURCES
-from aibrix_mw.pods.scraper import AT_ONCE, LONGEST_PAUSE, EngineReader, Scraper
-from tests.support import info, registry_of, settle
+from aibrix_mw.pods.scraper import AT_ONCE, LONGEST_PAUSE, Scraper
+from tests.pods.timed import TEXT, Engines, Time
+from tests.support import info, registry_of
 
 KV = frozenset({"kv_cache_usage"})
-TEXT = b"vllm:kv_cache_usage_perc 0.25\n"
-
-
-class Time:
-    """A clock whose sleepers wake when the test says so."""
-
-    def __init__(self):
-        self.now = 0.0
-        self.sleepers = []
-
-    def __call__(self):
-        return self.now
-
-    async def sleep(self, seconds):
-        woken = asyncio.Event()
-        self.sleepers.append((self.now + seconds, woken))
-        await woken.wait()
-
-    async def pass_(self, seconds):
-        until = self.now + seconds
-        await settle(20)
-        while self.sleepers and min(at for at, _ in self.sleepers) <= until:
-            self.sleepers.sort(key=lambda sleeper: sleeper[0])
-            self.now, woken = self.sleepers.pop(0)
-            woken.set()
-            await settle(20)
-        self.now = until
-
-
-class Engines:
-    """Answers by address; notes who was asked when."""
-
-    def __init__(self, time, answers=None):
-        self.time = time
-        self.answers = answers or {}
-        self.asked = []
-
-    async def __call__(self, address, path):
-        self.asked.append((self.time.now, address.netloc, path))
-        answer = self.answers.get(address.host, TEXT)
-        if isinstance(answer, asyncio.Event):
-            await answer.wait()
-            return TEXT
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    def times(self, number):
-        return [at for at, netloc, _ in self.asked if netloc == f"10.0.0.{number}:8000"]
 
 
 @pytest.fixture
@@ -219,85 +170,39 @@ async def test_an_engine_that_fails_is_asked_ever_less_often(time, engines, capl
 
 
 class Half:
-    """A replica that owns only some pods, and keeps what it tells the others."""
+    """Shares with replicas that ask for all but one pod."""
 
-    def __init__(self, *owned):
+    def __init__(self, owned):
         self.owned = owned
-        self.told = []
+        self.changed = lambda: None
 
-    def owns(self, pod):
-        return pod.uid in self.owned
-
-    def publish(self, pod, metrics):
-        self.told.append((pod.uid, metrics.kv_cache_usage))
+    def share(self, wanted):
+        return {pod: fields for pod, fields in wanted.items() if pod.uid == self.owned}
 
 
 async def test_replicas_may_share_the_work(time, engines):
     sharing = Half("uid-2")
     async with Running(registry_of(info(1), info(2)), engines, sharing=sharing):
+        await time.pass_(3.0)
+        assert {netloc for _, netloc, _ in engines.asked} == {"10.0.0.2:8000"}
+        sharing.owned = "uid-1"
+        sharing.changed()
+        engines.asked.clear()
+        await time.pass_(0.9)
+    assert {netloc for _, netloc, _ in engines.asked} == {"10.0.0.1:8000"}
+    sharing.owned = "uid-2"
+    sharing.changed()  # nobody follows any more
+
+
+async def test_who_takes_over_goes_on_with_what_is_known(time, engines):
+    """Means and rates are those of the other reader until the own window has been long enough."""
+    fields = frozenset({"generation_tokens_rate", "prompt_tokens_rate", "queue_seconds"})
+    registry = registry_of(info(1), info(2))
+    for pod in registry.serving("m"):
+        pod.metrics = EngineMetrics(expires=3.0 if pod.uid == "uid-1" else 0.0, generation_tokens_rate=100.0)
+    engines.answers = {f"10.0.0.{number}": b"vllm:generation_tokens_total 7\n" for number in (1, 2)}
+    async with Running(registry, engines, lambda _model: fields):
         await time.pass_(1.0)
-    assert {netloc for _, netloc, _ in engines.asked} == {"10.0.0.2:8000"}
-    assert sharing.told == [("uid-2", 0.25)]
-
-
-# --- reading
-
-
-def test_every_field_has_its_sources():
-    assert SOURCES.keys() == set(EngineMetrics.__struct_fields__) - {"expires"}
-    quantities = {key for names in ENGINE_NAMES.values() for table in names[1:] for key in table}
-    assert set().union(*SOURCES.values()) <= quantities
-
-
-def test_only_what_is_needed_is_looked_for():
-    reader = EngineReader("vllm", frozenset({"kv_cache_usage"}))
-    assert reader._series.names == {b"vllm:kv_cache_usage_perc", b"vllm:gpu_cache_usage_perc"}
-
-
-def test_ranks_add_up_or_count_by_their_mean():
-    text = b"".join(
-        b'vllm:num_requests_running{engine="%d"} %d\nvllm:kv_cache_usage_perc{engine="%d"} 0.%d\n' % (n, n, n, n)
-        for n in (2, 4)
-    )
-    text = b"\n".join(sorted(text.split(b"\n")))
-    report = EngineReader("vllm", frozenset({"running", "kv_cache_usage"})).read(text, 0.0, 3.0)
-    assert report.running == 6.0
-    assert report.kv_cache_usage == pytest.approx(0.3)
-
-
-def test_an_older_name_is_taken_where_the_newer_one_is_missing():
-    reader = EngineReader("vllm", frozenset({"kv_cache_usage", "gpu_cache_usage", "cpu_cache_usage"}))
-    old = b"vllm:gpu_cache_usage_perc 0.5\nvllm:cpu_cache_usage_perc 0.1\n"
-    report = reader.read(old, 0.0, 3.0)
-    assert (report.kv_cache_usage, report.gpu_cache_usage, report.cpu_cache_usage) == (0.5, 0.5, 0.1)
-
-
-def engine_text(requests, seconds):
-    """What a vLLM says after so many requests of 100 prompt tokens and 50 generated ones."""
-    series = {
-        "prompt_tokens_total": 100,
-        "generation_tokens_total": 50,
-        "prefix_cache_hits_total": 25,
-        "request_queue_time_seconds": 0.5,
-        "request_prefill_time_seconds": 0.3,
-        "request_decode_time_seconds": 2.0,
-        "request_prompt_tokens": 100,
-        "request_generation_tokens": 50,
-    }
-    lines = [f'vllm:{name}{{m="x"}} {by * requests}' for name, by in series.items() if name.endswith("_total")]
-    for name, by in series.items():
-        if not name.endswith("_total"):
-            lines += [f"vllm:{name}_sum {by * requests}", f"vllm:{name}_count {requests}", f"vllm:{name}_created 1"]
-    return "\n".join(lines).encode()
-
-
-def test_a_worked_example_from_text_to_report():
-    reader = EngineReader("vllm", frozenset(SOURCES))
-    reader.read(engine_text(1000, 0), 0.0, 3.0)
-    report = reader.read(engine_text(1010, 10), 10.0, 13.0)
-    assert (report.prompt_tokens_rate, report.generation_tokens_rate) == (100.0, 50.0)
-    assert report.queue_seconds == pytest.approx(0.5)
-    assert report.prefill_seconds == pytest.approx(0.003)
-    assert report.uncached_prefill_seconds == pytest.approx(0.004)
-    assert report.decode_seconds == pytest.approx(0.04)
-    assert report.generation_tokens == pytest.approx(50)
+        known, stale = (pod.metrics for pod in registry.serving("m"))
+    assert (known.generation_tokens_rate, known.prompt_tokens_rate) == (100.0, None)
+    assert stale.generation_tokens_rate is None

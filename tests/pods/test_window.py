@@ -2,7 +2,7 @@
 
 import pytest
 
-from aibrix_mw.pods.engine_metrics import WINDOW
+from aibrix_mw.pods.engine_metrics import WINDOW, EngineMetrics
 from aibrix_mw.pods.window import STEP, EngineHistory, Increases
 
 
@@ -133,3 +133,18 @@ def test_missing_is_not_zero():
 
 def test_an_engine_may_tell_its_own_rate():
     assert after({}, generation_rate=12.5).generation_tokens_rate == 12.5
+
+
+def test_what_the_window_does_not_cover_yet_is_as_it_was_said_before():
+    """Weighted by time, which is exact for rates: 600 tokens in the 45 s before and 300 in 15 s are 15 a second."""
+    before = EngineMetrics(expires=3.0, running=9.0, generation_tokens_rate=40 / 3, queue_seconds=0.5, busy_share=1.0)
+    history = EngineHistory(before)
+    report = history.add({"running": 0.0}, {"generation_tokens": 1000.0}, 0.0, 3.0)
+    assert (report.running, report.generation_tokens_rate, report.busy_share) == (0.0, 40 / 3, 1.0)
+    report = history.add({"running": 0.0}, {"generation_tokens": 1300.0}, 15.0, 18.0)
+    assert report.generation_tokens_rate == pytest.approx(15.0)
+    assert report.busy_share == pytest.approx(0.75)
+    assert (report.queue_seconds, report.prefill_seconds, report.expires) == (0.5, None, 18.0)
+    report = history.add({"running": 0.0}, {"generation_tokens": 1300.0}, WINDOW, 63.0)
+    assert report.generation_tokens_rate == pytest.approx(5.0)
+    assert report.queue_seconds is None

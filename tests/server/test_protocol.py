@@ -1,5 +1,7 @@
 """What requests become scopes, and what becomes of those that cannot."""
 
+import json
+
 import pytest
 from starlette.types import Scope
 
@@ -24,7 +26,8 @@ async def scope_of(request, **options):
 async def test_the_scope():
     scope = await scope_of(b"PUT /a%20b%2F?c=%20 HTTP/1.1\r\nHost: H\r\nX-A: 1\r\nx-a:  2\r\n\r\n")
     extensions = scope.pop("extensions")
-    assert list(extensions) == ["aibrix_mw.on_disconnect"]
+    assert callable(extensions.pop("aibrix_mw.on_disconnect"))
+    assert extensions == {"aibrix_mw.raw_target": b"/a%20b%2F?c=%20"}
     assert scope == {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -57,6 +60,7 @@ async def test_the_scope():
 async def test_targets(target, path, raw_path, query):
     for _ in range(2):  # the second time it is remembered
         scope = await scope_of(b"OPTIONS %b HTTP/1.1\r\nhost: a\r\n\r\n" % target)
+        assert scope["extensions"]["aibrix_mw.raw_target"] == target
         assert (scope["path"], scope["raw_path"], scope["query_string"]) == (path, raw_path, query)
 
 
@@ -103,7 +107,11 @@ async def test_what_cannot_be_parsed_is_refused(malformed):
     wire = Wire(scopes := Scopes())
     answer = await wire.send(malformed)
     assert answer.startswith(BAD_REQUEST)
-    assert answer.endswith(b"connection: close\r\n\r\nInvalid HTTP request received.")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"\r\nx-request-id: " in head
+    assert head.endswith(b"\r\nconnection: close")
+    error = {"message": "the request is not valid HTTP", "type": "invalid_request_error", "code": "invalid_request"}
+    assert json.loads(body) == {"error": error}
     assert (wire.closed, scopes, wire.protocol.tasks) == (True, [], set())
 
 

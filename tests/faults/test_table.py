@@ -1,0 +1,30 @@
+"""The table is complete, and names tests that exist."""
+
+import ast
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+
+from tests.faults.table import FAULTS, TABLE, TO_COME
+
+ROOT = Path(__file__).parents[2]
+
+
+@lru_cache
+def functions_of(file):
+    return {node.name for node in ast.parse((ROOT / file).read_bytes()).body if hasattr(node, "name")}
+
+
+def test_every_fault_is_held_or_to_come():
+    assert set(range(1, FAULTS + 1)) == TABLE.keys() | TO_COME
+    assert not TABLE.keys() & TO_COME
+
+
+@pytest.mark.parametrize("fault", TABLE)
+def test_what_holds_a_fault_exists(fault):
+    assert TABLE[fault]
+    for test in TABLE[fault]:
+        file, _, name = test.partition("::")
+        assert name.startswith("test_")
+        assert name in functions_of(file), test
