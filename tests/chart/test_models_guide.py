@@ -72,3 +72,7 @@ def test_prefill_and_decode_are_updated_in_separate_rollouts():
 def test_replicas_follow_from_a_load_test(target, sustainable, margin, replicas):
     sizing = {"targetRps": target, "sustainableRpsPerReplica": sustainable, "margin": margin}
     assert deployment(sizing=sizing)["spec"]["replicas"] == replicas
+
+
+def test_the_margin_is_the_guides_unless_another_is_given():
+    assert deployment(sizing={"targetRps": 65, "sustainableRpsPerReplica": 10})["spec"]["replicas"] == 10

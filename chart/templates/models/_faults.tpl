@@ -38,6 +38,10 @@
 {{- else if and (eq $rollout.mode "recreate") (or (hasKey $rollout "maxSurge") (hasKey $rollout "maxUnavailable")) }}
 - {{ printf "%s.rollout: mode recreate ends all pods at once; maxSurge and maxUnavailable mean nothing to it" $where | quote }}
 {{- end }}
+{{- $sizing := .workload.model.sizing }}
+{{- if ne (hasKey $sizing "targetRps") (hasKey $sizing "sustainableRpsPerReplica") }}
+- {{ printf "%s.sizing: needs targetRps and sustainableRpsPerReplica both" $where | quote }}
+{{- end }}
 {{- if $scaling.enabled }}
 {{- if gt (int $scaling.minReplicas) (int $scaling.maxReplicas) }}
 - {{ printf "%s.autoscaling.minReplicas: is above maxReplicas" $where | quote }}

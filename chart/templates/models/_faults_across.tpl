@@ -33,6 +33,9 @@
 {{- $objects := dict -}}
 {{- $configs := dict -}}
 {{- range $workload := include "aibrix-mw.models.workloads" . | fromJsonArray }}
+{{- if has .key (list "true" "false" "null") }}
+- {{ printf "models.%s: is what YAML makes of keys such as on, no and null: quote the key, or choose another" .key | quote }}
+{{- end }}
 {{- if hasKey $objects .object }}
 - {{ printf "models.%s: its object %s would also be that of models.%s: rename one" .key .object (get $objects .object) | quote }}
 {{- end }}

@@ -122,6 +122,9 @@ model.aibrix.ai/pd-compatibility: {{ .compatibility | quote }}
 {{- if eq .workload.model.engine "vllm" }}
 - {name: cache, mountPath: {{ .workload.model.cache.mountPath | quote }}}
 - {name: shm, mountPath: /dev/shm}
+{{- if .workload.model.hardened }}
+- {name: tmp, mountPath: /tmp}
+{{- end }}
 {{- end }}
 {{- with .workload.model.volumeMounts }}
 {{ toYaml . }}
@@ -143,6 +146,10 @@ model.aibrix.ai/pd-compatibility: {{ .compatibility | quote }}
   {{- end }}
 - name: shm
   emptyDir: {medium: Memory, sizeLimit: {{ .workload.model.shmSize | quote }}}
+{{- if .workload.model.hardened }}
+- name: tmp
+  emptyDir: {}
+{{- end }}
 {{- end }}
 {{- with .workload.model.volumes }}
 {{ toYaml . }}

@@ -43,12 +43,11 @@ image: {{ $model.image | quote }}
 {{- if eq $model.engine "simulated" }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 command: [aibrix-mw, engine]
-securityContext: {{- include "aibrix-mw.restricted" . | nindent 2 }}
 {{- else }}
 command: [vllm, serve]
-{{- if $model.hardened }}
-securityContext: {{- omit (include "aibrix-mw.restricted" . | fromYaml) "readOnlyRootFilesystem" | toYaml | nindent 2 }}
 {{- end }}
+{{- if or $model.hardened (eq $model.engine "simulated") }}
+securityContext: {{- include "aibrix-mw.restricted" . | nindent 2 }}
 {{- end }}
 args: {{- include "aibrix-mw.models.args" .workload | fromJsonArray | toYaml | nindent 2 }}
 ports:

@@ -74,7 +74,7 @@ Argument: the workload.
 {{- define "aibrix-mw.models.replicas" -}}
 {{- if hasKey .model "replicas" -}}
 {{- int .model.replicas -}}
-{{- else if .model.sizing -}}
+{{- else if and .model.sizing.targetRps .model.sizing.sustainableRpsPerReplica -}}
 {{- $capacity := mulf .model.sizing.sustainableRpsPerReplica .model.sizing.margin .rolesets -}}
 {{- divf .model.sizing.targetRps $capacity | ceil | int -}}
 {{- else -}}
