@@ -49,7 +49,10 @@ ENGINES: dict[str, Values] = {
     "no replica": model(replicas=0),
     "sized": model(sizing={"targetRps": 100, "sustainableRpsPerReplica": 8, "margin": 0.65}),
     "several": {"models": {"a": {"replicas": 2}, "b": {"engine": "simulated"}, "c": PD}},
-    "defaults": {"modelDefaults": {"replicas": 3, "args": ["--max-model-len=4096"]}, "models": {"a": {}, "b": {"replicas": 0}}},
+    "defaults": {
+        "modelDefaults": {"replicas": 3, "args": ["--max-model-len=4096"]},
+        "models": {"a": {}, "b": {"replicas": 0}},
+    },
     "models alone": merged(model(replicas=2), {"gateway": {"enabled": False}}),
     "a key named vllm": model(key="vllm"),
     "a key of digits": model(key="8000"),
@@ -59,38 +62,53 @@ ENGINES: dict[str, Values] = {
     ),
     **{f"key {text}": model(key=text) for text in ("on", "1e3", "yes")},
     **{f"name {text}": model(name=text) for text in TRAP_TEXTS},
-}  # fmt: skip
+}
 
 PODS: dict[str, Values] = {
     "variables": model(env=[{"name": "VLLM_LOGGING_LEVEL", "value": "8000"}, {"name": "HF_HOME", "value": "/models"}]),
     "variables of a Secret": model(envFrom=[{"secretRef": {"name": "env"}}]),
-    "placed": model(nodeSelector={"gpu": "true"}, tolerations=[{"key": "nvidia.com/gpu", "operator": "Exists"}],
-                    affinity={"podAntiAffinity": {}}, runtimeClassName="nvidia", priorityClassName="high"),
-    "spread": model(topologySpreadConstraints=[
-        {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"}]),
+    "placed": model(
+        nodeSelector={"gpu": "true"},
+        tolerations=[{"key": "nvidia.com/gpu", "operator": "Exists"}],
+        affinity={"podAntiAffinity": {}},
+        runtimeClassName="nvidia",
+        priorityClassName="high",
+    ),
+    "spread": model(
+        topologySpreadConstraints=[
+            {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"}
+        ]
+    ),
     "volumes": model(volumes=[{"name": "more", "emptyDir": {}}], volumeMounts=[{"name": "more", "mountPath": "/more"}]),
-    "pull secrets": merged(model(imagePullSecrets=[{"name": "b"}]), {"imagePullSecrets": [{"name": "a"}, {"name": "b"}]}),
+    "pull secrets": merged(
+        model(imagePullSecrets=[{"name": "b"}]), {"imagePullSecrets": [{"name": "a"}, {"name": "b"}]}
+    ),
     "an account": model(serviceAccountName="engines"),
     "hardened": model(hardened=True),
     "hardened, another user": model(hardened=True, runAsUser=1001),
     "common labels": merged(model(), {"commonLabels": {"cost-center": 42}}),
     **{f"pod label {text}": model(labels={"t": text}) for text in TRAP_TEXTS if ":" not in text},
     **{f"pod annotation {text}": model(annotations={"t": text}) for text in TRAP_TEXTS},
-}  # fmt: skip
+}
 
 TIMES: dict[str, Values] = {
     "loads fast": model(probes={"loadSeconds": 15}),
     "loads for an hour": model(probes={"loadSeconds": 3601}),
     "readiness only": model(probes={"preset": "readiness-only"}),
-    "own probes": model(probes={"startup": {"periodSeconds": 5}, "readiness": {"initialDelaySeconds": 0, "failureThreshold": 2},
-                                "liveness": {"failureThreshold": 30}}),
+    "own probes": model(
+        probes={
+            "startup": {"periodSeconds": 5},
+            "readiness": {"initialDelaySeconds": 0, "failureThreshold": 2},
+            "liveness": {"failureThreshold": 30},
+        }
+    ),
     "no hook": model(drain={"preStopSeconds": 0}),
     "short drain": model(drain={"preStopSeconds": 5, "shutdownTimeout": 60, "gracePeriodSeconds": 70}),
     "no drain": model(drain={"preStopSeconds": 0, "shutdownTimeout": 0, "gracePeriodSeconds": 1}),
     "old image": model(drain={"supportsShutdownTimeout": False}),
     "old image, no hook": model(drain={"supportsShutdownTimeout": False, "preStopSeconds": 0}),
     "no pull": model(rollout={"imagePullSeconds": 0}),
-}  # fmt: skip
+}
 
 ROLLOUTS: dict[str, Values] = {
     "surge": {},
@@ -122,31 +140,50 @@ ROLES: dict[str, Values] = {
     "two rolesets": {"disaggregation": {"rolesets": ["a", "b"]}},
     "compatibility": {"disaggregation": {"compatibility": "llama-fp8"}},
     "replicas of a role": {"disaggregation": {"prefill": {"replicas": 2}, "decode": {"replicas": 0}}},
-    "sizes of a role": {"disaggregation": {"prefill": {"sizing": {"targetRps": 9, "sustainableRpsPerReplica": 2, "margin": 0.7}}}},
+    "sizes of a role": {
+        "disaggregation": {"prefill": {"sizing": {"targetRps": 9, "sustainableRpsPerReplica": 2, "margin": 0.7}}}
+    },
     "images of a role": {"disaggregation": {"compatibility": "x", "decode": {"image": "vllm/vllm-openai:v0.32.1"}}},
     "arguments of a role": {"disaggregation": {"prefill": {"args": ["--max-num-batched-tokens=16384"]}}},
-    "another connector": {"disaggregation": {"kvTransferConfig": {"kv_connector": "MooncakeConnector", "kv_role": "kv_both"}}},
+    "another connector": {
+        "disaggregation": {"kvTransferConfig": {"kv_connector": "MooncakeConnector", "kv_role": "kv_both"}}
+    },
     "connector by arguments": {"args": ["--kv-transfer-config", "{}"]},
     "scaled roles": SCALED,
     "scaled decode": {"disaggregation": {"decode": SCALED}},
     "simulated roles": {"engine": "simulated"},
     "hardened roles": {"hardened": True, **CLAIM},
-}  # fmt: skip
+}
 WHERE: dict[str, Values] = {
     "annotation": model(config=CONFIG),
     "settings": model(config=CONFIG, configIn="gateway"),
     "settings, any name": model(name="meta-llama/Llama-3.1-8B", config=CONFIG, configIn="gateway"),
-    "settings beside others": merged(model(config=CONFIG, configIn="gateway"), {"settings": {"models": {"llama": {"aliases": ["l"]}}}}),
-    "names of a namespace": merged(model(config=CONFIG, configIn="gateway"),
-                                   {"settings": {"discovery": {"kubernetes": {"model_scope": "namespace"}}}}),
-    "every option of a profile": model(config={
-        "lockedRoutingStrategy": "", "requestsPerSecond": 1000000, "authoritativeRoutingPolicy": True,
-        "profiles": {"default": {
-            "routingStrategy": "prefix-cache:3,least-request:1", "requestsPerSecond": 0, "requestsInflight": 64,
-            "requestsPerSecondPerReplica": 2.5, "timeouts": {"first_byte_timeout": 30, "keepalive": 0},
-            "routingConfig": {"blockBytes": 64, "promptTokensLt": 4096, "deviationFactor": 1.5}}}}),
+    "settings beside others": merged(
+        model(config=CONFIG, configIn="gateway"), {"settings": {"models": {"llama": {"aliases": ["l"]}}}}
+    ),
+    "names of a namespace": merged(
+        model(config=CONFIG, configIn="gateway"),
+        {"settings": {"discovery": {"kubernetes": {"model_scope": "namespace"}}}},
+    ),
+    "every option of a profile": model(
+        config={
+            "lockedRoutingStrategy": "",
+            "requestsPerSecond": 1000000,
+            "authoritativeRoutingPolicy": True,
+            "profiles": {
+                "default": {
+                    "routingStrategy": "prefix-cache:3,least-request:1",
+                    "requestsPerSecond": 0,
+                    "requestsInflight": 64,
+                    "requestsPerSecondPerReplica": 2.5,
+                    "timeouts": {"first_byte_timeout": 30, "keepalive": 0},
+                    "routingConfig": {"blockBytes": 64, "promptTokensLt": 4096, "deviationFactor": 1.5},
+                }
+            },
+        }
+    ),
     "an own strategy": model(config={"profiles": {"default": {"routingStrategy": "random"}}}),
-}  # fmt: skip
+}
 
 CASES: dict[str, Values] = {
     f"model: {name}": merged(values, PER_REPLICA)

@@ -3,34 +3,20 @@
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
 from aibrix_mw.profiles import parse_config
-from aibrix_mw.profiles.annotation import CONFIG_FIELDS, PROFILE_FIELDS, ROUTING_FIELDS
-from aibrix_mw.profiles.fields import TIMEOUT_FIELDS
 from aibrix_mw.settings import parse_settings
-from aibrix_mw.strategies import TABLE
 from tests.chart.cases_models import CASES, CONFIG, PD, WHERE, model
 from tests.chart.checks import settings_of
-from tests.chart.engines import engines, refused, template
+from tests.chart.engines import annotations, engines, refused, template
 from tests.chart.pieces import PER_REPLICA, merged
-from tests.chart.rendering import CHART, refusal, render
+from tests.chart.rendering import refusal, render
 
-DEFINITIONS = json.loads((CHART / "values.schema.json").read_text())["$defs"]
 IN_SETTINGS = {"config": CONFIG, "configIn": "gateway"}
-PROFILE = DEFINITIONS["profile"]["properties"]
-
-
-def annotation(*parts, **values):
-    return engines(render(merged(model(*parts, **values), PER_REPLICA)))["llama"]["spec"]["template"]["metadata"][
-        "annotations"
-    ]
 
 
 def test_the_annotation_is_what_was_given_and_the_parser_takes_it():
-    written = annotation(config=CONFIG)["model.aibrix.ai/config"]
+    written = annotations(config=CONFIG)["model.aibrix.ai/config"]
     assert json.loads(written) == CONFIG
     config, warnings = parse_config(written)
     assert warnings == ()
@@ -46,7 +32,7 @@ def test_numbers_survive():
         "requestsPerSecond": 1000000,
         "profiles": {"default": {"requestsPerSecondPerReplica": 0.000001, "requestsPerSecond": 0}},
     }
-    assert json.loads(annotation(config=config)["model.aibrix.ai/config"]) == config
+    assert json.loads(annotations(config=config)["model.aibrix.ai/config"]) == config
 
 
 def test_profiles_in_the_settings_are_where_the_gateway_looks_and_not_on_pods():
@@ -67,8 +53,14 @@ def test_a_change_of_profiles_in_the_settings_rolls_nothing():
 
 
 def test_a_change_of_profiles_in_the_annotation_rolls_the_engine_and_not_the_gateway():
-    before, after = ({item["metadata"]["name"]: item["spec"]["template"] for item in render(merged(model(config=config), PER_REPLICA))
-                      if item["kind"] == "Deployment"} for config in (CONFIG, {"profiles": {"default": {}}}))  # fmt: skip
+    before, after = (
+        {
+            item["metadata"]["name"]: item["spec"]["template"]
+            for item in render(merged(model(config=config), PER_REPLICA))
+            if item["kind"] == "Deployment"
+        }
+        for config in (CONFIG, {"profiles": {"default": {}}})
+    )
     assert [name for name in before if before[name] != after[name]] == ["gw-aibrix-mw-engine-llama"]
 
 
@@ -96,6 +88,37 @@ def test_all_legs_of_a_model_carry_its_profiles():
     for item in engines(render(model(PD))).values():
         annotations = item["spec"]["template"]["metadata"]["annotations"]
         assert json.loads(annotations["model.aibrix.ai/config"]) == PD["config"]
+
+
+def test_legs_without_profiles_are_routed_with_pd():
+    (first, *_) = engines(render(model(disaggregation={"rolesets": ["a"]}))).values()
+    written = first["spec"]["template"]["metadata"]["annotations"]["model.aibrix.ai/config"]
+    assert json.loads(written) == {"profiles": {"default": {"routingStrategy": "pd"}}}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"lockedRoutingStrategy": "pd", "profiles": {"a": {}}}, {"profiles": {"a": {}, "b": {"routingStrategy": "pd"}}}],
+)
+def test_one_way_to_pd_is_enough(config):
+    assert engines(render(model(disaggregation={"rolesets": ["a"]}, config=config)))
+
+
+def test_the_gateways_own_strategy_may_be_pd():
+    values = {
+        **model(disaggregation={"rolesets": ["a"]}, config={"profiles": {"a": {}}}),
+        "settings": {"routing": {"default_strategy": "pd"}},
+    }
+    assert engines(render(values))
+
+
+def test_legs_that_nobody_routes_with_pd_are_refused():
+    said = refused(
+        disaggregation={"rolesets": ["a"]}, config={"profiles": {"default": {"routingStrategy": "least-request"}}}
+    )
+    assert (
+        "models.llama.config: no profile routes with pd: the legs of a roleset would be taken for whole engines" in said
+    )
 
 
 def test_a_limit_counts_among_the_reasons_for_a_store():
@@ -133,81 +156,3 @@ def test_two_workloads_of_one_name_with_other_profiles_are_refused():
 def test_a_default_profile_that_is_not_there_is_refused():
     said = refused(config={"defaultProfile": "chat", "profiles": {"default": {}}})
     assert "models.llama.config.defaultProfile: there is no profile chat" in said
-
-
-@pytest.mark.parametrize(
-    ("config", "path"),
-    [
-        ({}, "/models/llama/config"),
-        ({"profiles": {}}, "/models/llama/config/profiles"),
-        ({"profiles": {" a": {}}}, "/models/llama/config/profiles"),
-        (
-            {"profiles": {"default": {"routingStrategy": "least-requests"}}},
-            "/models/llama/config/profiles/default/routingStrategy",
-        ),
-        (
-            {"profiles": {"default": {"requestsPerSecond": 1.5}}},
-            "/models/llama/config/profiles/default/requestsPerSecond",
-        ),
-        (
-            {"profiles": {"default": {"requestsPerSecond": "5"}}},
-            "/models/llama/config/profiles/default/requestsPerSecond",
-        ),
-        ({"profiles": {"default": {"requestPerSecond": 5}}}, "/models/llama/config/profiles/default"),
-        (
-            {"profiles": {"default": {"routingConfig": {"blockByte": 5}}}},
-            "/models/llama/config/profiles/default/routingConfig",
-        ),
-        (
-            {"profiles": {"default": {"timeouts": {"idle_timeout": 0}}}},
-            "/models/llama/config/profiles/default/timeouts/idle_timeout",
-        ),
-        ({"profiles": {"default": {}}, "default": "x"}, "/models/llama/config"),
-    ],
-)
-def test_the_schema_names_the_path_of_what_the_parser_would_refuse(config, path):
-    assert f"at '{path}'" in refused(config=config)
-
-
-def test_an_own_strategy_has_options_of_its_own():
-    profiles = {"default": {"routingStrategy": "my_pkg.mod:Mine", "routingConfig": {"whatever": [1]}}}
-    assert json.loads(annotation(config={"profiles": profiles})["model.aibrix.ai/config"]) == {"profiles": profiles}
-
-
-def test_the_schema_knows_every_option_that_the_package_knows():
-    assert DEFINITIONS["config"]["properties"].keys() == CONFIG_FIELDS.keys()
-    assert PROFILE.keys() == PROFILE_FIELDS.keys()
-    assert PROFILE["routingConfig"]["properties"].keys() == ROUTING_FIELDS.keys()
-    assert PROFILE["timeouts"]["properties"].keys() == TIMEOUT_FIELDS.keys()
-
-
-@pytest.mark.parametrize("strategy", [*TABLE, "pd", "prefix-cache:3,least-request:1"])
-def test_the_schema_knows_every_strategy(strategy):
-    assert (
-        f'"{strategy}"'
-        in annotation(config={"profiles": {"default": {"routingStrategy": strategy}}})["model.aibrix.ai/config"]
-    )
-
-
-LIMITS = st.integers(-(2**53) + 1, 2**53 - 1)
-NAMES = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=8)
-PROFILES = st.dictionaries(
-    NAMES.filter(lambda name: name == name.strip()),
-    st.fixed_dictionaries({}, optional={
-        "routingStrategy": st.sampled_from([*TABLE, ""]),
-        "requestsPerSecond": LIMITS,
-        "requestsInflight": LIMITS,
-        "requestsPerSecondPerReplica": st.floats(-1e6, 1e6),
-        "routingConfig": st.fixed_dictionaries({}, optional={"imbalance": st.integers(0, 99), "combined": st.booleans()}),
-    }),
-    min_size=1,
-    max_size=3,
-)  # fmt: skip
-
-
-@hypothesis_settings(max_examples=20)
-@given(PROFILES)
-def test_whatever_the_schema_takes_the_parser_takes_and_reads_alike(profiles):
-    written = annotation(config={"profiles": profiles})["model.aibrix.ai/config"]
-    assert json.loads(written) == {"profiles": profiles}
-    assert parse_config(written) == parse_config({"profiles": profiles})

@@ -1,6 +1,7 @@
 """What the chart refuses of models: each contradiction with its sentence, each wrong or unknown value with its path."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -98,8 +99,23 @@ def test_faults_are_told_all_at_once_and_each_once():
 
 # --- the schema
 
-OBJECTS = ["", "autoscaling", "gpu", "probes", "probes/startup", "drain", "rollout", "podDisruptionBudget", "disaggregation",
-           "disaggregation/prefill", "disaggregation/decode", "cache", "hfTokenSecret", "sizing", "config"]  # fmt: skip
+OBJECTS = [
+    "",
+    "autoscaling",
+    "gpu",
+    "probes",
+    "probes/startup",
+    "drain",
+    "rollout",
+    "podDisruptionBudget",
+    "disaggregation",
+    "disaggregation/prefill",
+    "disaggregation/decode",
+    "cache",
+    "hfTokenSecret",
+    "sizing",
+    "config",
+]
 
 
 def nested(path, value):
@@ -128,7 +144,7 @@ def test_a_value_of_a_role_of_a_wrong_type_is_named_with_its_path(key):
     assert f"at '/models/llama/disaggregation/decode/{key}" in refused(PD, disaggregation={"decode": {key: ["x", 1]}})
 
 
-WRONG = {
+WRONG: dict[str, list[Any]] = {
     "image": ["vllm/vllm-openai", "vllm/vllm-openai:latest", "registry:5000/vllm", "vllm/vllm-openai@sha256:1", ""],
     "name": ["", "a b", "a,b", "ü", "x" * 254],
     "port": [0, 65536, 80.5, "8000"],

@@ -23,14 +23,12 @@ rollingUpdate:
   maxUnavailable: 0
   maxSurge: 1
 """
-ANNOTATIONS = [
-    '{"profiles": {"default": {"routingStrategy": "least-latency"}}}',
-    '{"profiles": {"default": {"routingStrategy": "least-latency", "requestsPerSecond": 50}}}',
-    '{"defaultProfile": "default", "profiles": {"default": {"routingStrategy": "least-latency"}, '
-    '"batch": {"routingStrategy": "throughput"}, "pd": {"routingStrategy": "pd"}}}',
-    '{"defaultProfile": "default", "profiles": {"default": {"routingStrategy": "least-latency", "requestsPerSecond": 100}, '
-    '"batch": {"routingStrategy": "throughput", "requestsPerSecond": 20}}}',
-]
+ANNOTATIONS = """
+{"profiles": {"default": {"routingStrategy": "least-latency"}}}
+{"profiles": {"default": {"routingStrategy": "least-latency", "requestsPerSecond": 50}}}
+{"defaultProfile": "default", "profiles": {"default": {"routingStrategy": "least-latency"}, "batch": {"routingStrategy": "throughput"}, "pd": {"routingStrategy": "pd"}}}
+{"defaultProfile": "default", "profiles": {"default": {"routingStrategy": "least-latency", "requestsPerSecond": 100}, "batch": {"routingStrategy": "throughput", "requestsPerSecond": 20}}}
+"""  # noqa: E501
 
 
 def test_the_required_labels_are_on_the_pods():
@@ -39,7 +37,7 @@ def test_the_required_labels_are_on_the_pods():
     assert labels["model.aibrix.ai/port"] == "8000"
 
 
-@pytest.mark.parametrize("written", ANNOTATIONS)
+@pytest.mark.parametrize("written", ANNOTATIONS.split("\n")[1:-1])
 def test_the_config_annotation_says_what_was_written(written):
     values = {"gateway": {"replicas": 1}, **model(config=json.loads(written))}
     annotations = engines(render(values))["llama"]["spec"]["template"]["metadata"]["annotations"]

@@ -3,9 +3,9 @@
 import pytest
 
 from aibrix_mw.pods.manifest import read_pod
-from tests.chart.pieces import TRAP_TEXTS
 from tests.chart.cases_models import LONG, PD, model
 from tests.chart.engines import container, deployment, engines, pod, template, variables
+from tests.chart.pieces import TRAP_TEXTS
 from tests.chart.rendering import find, render
 
 
@@ -55,8 +55,12 @@ def test_vllm_serves_the_weights_under_the_name():
 
 def test_a_first_argument_without_a_dash_names_the_weights():
     assert container(args=["/models/x", "--seed=1"])["args"] == [
-        "/models/x", "--served-model-name=llama", "--shutdown-timeout=540", "--port=8000", "--seed=1",
-    ]  # fmt: skip
+        "/models/x",
+        "--served-model-name=llama",
+        "--shutdown-timeout=540",
+        "--port=8000",
+        "--seed=1",
+    ]
 
 
 def test_names_given_by_arguments_are_left_alone():
@@ -89,8 +93,18 @@ def test_the_simulated_engine_is_our_own_image_without_a_gpu():
     assert engine["image"] == "aibrix-mw:0.1.0"
     assert engine["command"] == ["aibrix-mw", "engine"]
     assert engine["args"] == [
-        "--model", "llama", "--host", "0.0.0.0", "--name", "$(POD_NAME)", "--adapter", "sql", "--port=8000", "--load-seconds", "5",
-    ]  # fmt: skip
+        "--model",
+        "llama",
+        "--host",
+        "0.0.0.0",
+        "--name",
+        "$(POD_NAME)",
+        "--adapter",
+        "sql",
+        "--port=8000",
+        "--load-seconds",
+        "5",
+    ]
     assert "nvidia.com/gpu" not in str(engine["resources"])
     assert "volumes" not in shown
     assert engine["lifecycle"]["preStop"] == {"sleep": {"seconds": 15}}
@@ -102,9 +116,8 @@ def test_the_simulated_engine_takes_what_the_chart_tells_it():
     from aibrix_mw.cli import main
 
     engine = container(engine="simulated", adapters={"sql": "x"})
-    (program, *command) = [*engine["command"], *engine["args"]]
-    assert program == "aibrix-mw"
-    told = CliRunner().invoke(main, [*command, "--max-running", "0"])
+    assert engine["command"] == ["aibrix-mw", "engine"]
+    told = CliRunner().invoke(main, ["engine", *engine["args"], "--max-running", "0"])
     assert "max_running" in told.output  # all else was taken
 
 

@@ -114,7 +114,7 @@ class Engine(BaseHTTPRequestHandler):
 
     running: list[str]
 
-    def do_GET(self):  # noqa: N802
+    def do_GET(self):
         number = self.running.pop(0)
         # two engines of one server, and a family whose name only begins alike
         lines = [

@@ -53,8 +53,16 @@ def test_the_clusters_default_class_is_left_to_the_cluster():
     assert "storageClassName" not in claim["spec"]
 
 
-@pytest.mark.parametrize("values", [{}, {"rollout": {"mode": "in-place"}, "replicas": 2}, {"rollout": {"mode": "in-place"}, **SCALED},
-                                    {"rollout": {"mode": "recreate"}, **KEDA}, {"rollout": {"mode": "in-place"}, **PD}])  # fmt: skip
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"rollout": {"mode": "in-place"}, "replicas": 2},
+        {"rollout": {"mode": "in-place"}, **SCALED},
+        {"rollout": {"mode": "recreate"}, **KEDA},
+        {"rollout": {"mode": "in-place"}, **PD},
+    ],
+)
 @pytest.mark.parametrize("mode", ["ReadWriteOnce", "ReadWriteOncePod"])
 def test_a_volume_for_one_pod_is_refused_where_there_would_be_several(mode, values):
     said = refused(ALONE, {"cache": {"accessMode": mode}}, values)

@@ -123,6 +123,13 @@
 {{- if and $default (not (hasKey $model.config.profiles $default)) }}
 - {{ printf "%s.config.defaultProfile: there is no profile %s" $where $default | quote }}
 {{- end }}
+{{- if .workload.role }}
+{{- $strategies := list (dig "routing" "default_strategy" "" (.root.Values.settings | default dict)) ($model.config.lockedRoutingStrategy | default "") }}
+{{- range $model.config.profiles }}{{ $strategies = append $strategies (.routingStrategy | default "") }}{{ end }}
+{{- if not (regexMatch "(^| |,)pd( |,|:|$)" (join " " $strategies)) }}
+- {{ printf "models.%s.config: no profile routes with pd: the legs of a roleset would be taken for whole engines" .workload.key | quote }}
+{{- end }}
+{{- end }}
 {{- if eq $model.configIn "gateway" }}
 {{- $written := dig "models" .workload.served dict (.root.Values.settings | default dict) }}
 {{- if not .root.Values.gateway.enabled }}

@@ -17,6 +17,9 @@ roleset. Argument: the context. Each has
 {{- $name := $model.name | default $key -}}
 {{- $common := dict "key" $key "name" $name "served" (include "aibrix-mw.models.served" (dict "root" $ "name" $name)) -}}
 {{- $rolesets := $model.disaggregation.rolesets | default list -}}
+{{- if and $rolesets (not $model.config) -}}
+{{- $_ := set $model "config" (dict "profiles" (dict "default" (dict "routingStrategy" "pd"))) -}}
+{{- end -}}
 {{- range $roleset := $rolesets -}}
 {{- range $role := list "prefill" "decode" -}}
 {{- $own := include "aibrix-mw.models.over" (dict "under" $model "over" (get $model.disaggregation $role | default dict)) | fromJson -}}
