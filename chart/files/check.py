@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 URL = os.environ["GATEWAY_URL"]
 MODEL = os.environ.get("MODEL", "")
@@ -26,8 +27,7 @@ def ask(path, body=None):
     """Return status, headers and body text; a connection that fails is status 0."""
     headers = {"content-type": "application/json"}
     if KEY_FILE:
-        with open(KEY_FILE) as file:
-            headers["authorization"] = "Bearer " + file.read().strip()
+        headers["authorization"] = "Bearer " + Path(KEY_FILE).read_text().strip()
     request = urllib.request.Request(URL + path, None if body is None else json.dumps(body).encode(), headers)
     try:
         with urllib.request.urlopen(request, timeout=120, context=CONTEXT) as answer:
