@@ -7,8 +7,9 @@ HELM := .venv/tools/helm
 DOCKER ?= docker
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' aibrix_mw/__init__.py)
 VLLM ?= .venv-vllm
+TRACEQL := .venv/traceql/node_modules/@grafana/lezer-traceql/package.json
 
-.PHONY: demo tour test test-compiled lint bench bench-memory bench-scraping simulate test-vllm chart image clean
+.PHONY: demo tour test test-compiled fuzz lint bench bench-memory bench-scraping simulate test-vllm chart image clean
 
 demo: .venv/demo
 	$(BIN)/aibrix-mw demo
@@ -16,16 +17,21 @@ demo: .venv/demo
 tour: .venv/demo
 	$(BIN)/aibrix-mw demo --tour
 
-test: .venv/dev $(HELM)
+test: .venv/dev $(TRACEQL) $(HELM)
 	$(BIN)/coverage erase
-	$(BIN)/pytest -n 2 --cov --cov-report=term --cov-fail-under=95
+	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term --cov-fail-under=95
 
 # the same tests but the chart's, on the wheel whose hot path is compiled; nothing of the checkout's package is in reach
 test-compiled: .venv-compiled/ready
 	rm -rf .venv-compiled/checkout
 	mkdir .venv-compiled/checkout
 	tar -c --exclude './.*' --exclude ./aibrix_mw --exclude __pycache__ . | tar -x -C .venv-compiled/checkout
-	cd .venv-compiled/checkout && ../bin/python -m pytest -n 2 --ignore tests/chart
+	cd .venv-compiled/checkout && ../bin/python -m pytest -n 2 --dist loadgroup --ignore tests/chart
+
+# every target for so many seconds, with fresh input: make fuzz SECONDS=60
+SECONDS ?= 600
+fuzz: .venv/dev
+	$(BIN)/python -m tests.fuzz $(SECONDS)
 
 lint: .venv/dev
 	$(BIN)/ruff check .
@@ -76,6 +82,11 @@ clean:
 $(HELM): .venv/dev tests/chart/tools.py
 	$(BIN)/python -m tests.chart.tools
 	touch $@
+
+# a test has Grafana's grammar parse the TraceQL of the dashboards; where there is no npm it says so and is skipped
+$(TRACEQL): .venv/bin/uv
+	-command -v npm >/dev/null && npm install --silent --no-audit --no-fund --prefix .venv/traceql \
+		@grafana/lezer-traceql@1.0.0 @lezer/lr@1.4.7
 
 # built from a copy: the compiler writes its results beside the sources, where they would hide later changes
 WHEEL = dir=$$(mktemp -d) && cp -r aibrix_mw pyproject.toml README.md LICENSE $$dir \

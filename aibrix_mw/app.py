@@ -21,6 +21,7 @@ from aibrix_mw.headers import Forwarder
 from aibrix_mw.lifecycle import Lifecycle
 from aibrix_mw.limiting.model import ModelQuotas
 from aibrix_mw.live import LiveSettings
+from aibrix_mw.middleware.disaggregation import DisaggregationMiddleware
 from aibrix_mw.middleware.gate import GateMiddleware
 from aibrix_mw.middleware.model import ModelMiddleware
 from aibrix_mw.middleware.plan import PlanMiddleware
@@ -30,6 +31,7 @@ from aibrix_mw.middleware.request_id import RequestIdMiddleware
 from aibrix_mw.middleware.routing import RoutingMiddleware
 from aibrix_mw.middleware.strict_http import StrictHttpMiddleware
 from aibrix_mw.paths import INFERENCE_PATHS
+from aibrix_mw.prefill import PrefillPods
 from aibrix_mw.proxy import Proxy, not_found
 from aibrix_mw.retry import RetryBudget
 from aibrix_mw.settings import Settings, UsersSettings, from_dict
@@ -152,7 +154,7 @@ class Gateway:
             *([Middleware(self.sharing.limit_users, paths=paths)] if self.sharing.limits_users(settings.users) else []),
             # a request that passes goes to a pod at once, or gives back what it took
             Middleware(RateLimitMiddleware, quota=quoting(self.quotas), limiter=self.counting.limiter, paths=paths),
-            # chooses and holds the pod; directly around the proxy, because it repeats what fails there
+            # chooses and holds the pod; around all that asks engines, because it repeats what fails there
             Middleware(
                 RoutingMiddleware,
                 registry=registry,
@@ -161,6 +163,8 @@ class Gateway:
                 budget=RetryBudget(routing.retry_budget, routing.retry_floor),
                 admission=self.choosing.admission,
             ),
+            # where the choice is a pair, the prompt is computed before the answer
+            Middleware(DisaggregationMiddleware, prefills=self._prefills()),
         ]
         app: ASGIApp = self._proxy(paths)
         for layer in reversed(layers):
@@ -168,14 +172,18 @@ class Gateway:
             app = self._made[made.cls] = made.cls(app, *made.args, **made.kwargs)
         return app
 
-    def _proxy(self, paths: frozenset[str]) -> Proxy:
+    def _timeouts(self) -> Timeouts:
         upstream = self.settings.upstream
+        return Timeouts(**{name: getattr(upstream, name) for name in Timeouts.__struct_fields__})
+
+    def _prefills(self) -> PrefillPods:
+        return PrefillPods(self.upstream, self.choosing.admission, self._timeouts())
+
+    def _proxy(self, paths: frozenset[str]) -> Proxy:
         return Proxy(
             self.upstream,
             forwarder=Forwarder(self.settings.listen.trusted_proxies),
-            timeouts=Timeouts(
-                upstream.connect_timeout, upstream.first_byte_timeout, upstream.response_timeout, upstream.idle_timeout
-            ),
+            timeouts=self._timeouts(),
             max_body_bytes=self.settings.limits.max_body_bytes,
             paths=paths,
             elsewhere=endpoints(self.lifecycle, self.registry, not_found),
@@ -186,20 +194,22 @@ class Gateway:
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Gateway"]:
         """Discover pods and take requests for the length of the block; for the host application's lifespan."""
-        self.access.load()
-        self.counting.load()
-        self.choosing.load()
-        await self.discovery.open()
-        await self.counting.start()
-        tasks = [asyncio.ensure_future(work()) for work in self._background]
-        self.lifecycle.running = True
+        tasks: list[asyncio.Future[None]] = []
         try:
+            self.access.load()
+            self.counting.load()
+            self.choosing.load()
+            await self.discovery.open()
+            await self.counting.start()
+            tasks += [asyncio.ensure_future(work()) for work in self._background]
+            self.lifecycle.running = True
             yield self
         finally:
             self.lifecycle.running = False
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self.discovery.aclose()
             await self.upstream.aclose()
             await self.sharing.aclose()
             await self.counting.aclose()
@@ -227,7 +237,8 @@ class Gateway:
     def faults(self) -> list[Fault]:
         """What is wrong with the configuration now."""
         own = [] if self.live.fault is None else [self.live.fault]
-        return [*self.registry.faults(), *self.discovery.faults(), *self.access.faults(), *own]
+        parts = (self.registry, self.discovery, self.access, self.catalogue.guard)
+        return [*(fault for part in parts for fault in part.faults()), *own]
 
     def follow(self, file: Path, read: Callable[[], Settings]) -> None:
         """Take over `models`, `users` and `log.level` whenever the settings file changes, from `running()` on."""

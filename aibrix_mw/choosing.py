@@ -27,6 +27,7 @@ class Choosing:
     def __init__(self, settings: Settings, strategies: Strategies) -> None:
         self.routing = settings.routing
         self.catalogue = _open_catalogue(self.routing, strategies)
+        self.catalogue.preset("pd", {"fallback": self.routing.pd_fallback})
         self.registry = PodRegistry(
             remember=settings.discovery.remember,
             last_resort=self.routing.use_terminating_as_last_resort,

@@ -27,6 +27,11 @@ class Discovery:
         if self.kubernetes is not None:
             await self.kubernetes.open()
 
+    async def aclose(self) -> None:
+        """Close the connections to the API server, whether it was followed or not."""
+        if self.kubernetes is not None:
+            await self.kubernetes.aclose()
+
     def watchers(self) -> list[Callable[[], Awaitable[None]]]:
         """What keeps the registry in step while the gateway runs."""
         found: list[Callable[[], Awaitable[None]]] = []

@@ -7,13 +7,13 @@
     ├── InvalidRequest 400          ├── RequestTooLarge 413, UnsupportedEncoding 415
     ├── UnknownModel 404
     ├── NoReadyPods 503
-    ├── RoutingError 400            ├── UnknownStrategy, InvalidExternalFilter; FilterMatchesNone 503
+    ├── RoutingError 400            ├── UnknownStrategy, InvalidExternalFilter; FilterMatchesNone, PairUnavailable 503
     ├── UnsupportedValue 400
     ├── InvalidKey 401, ModelNotAllowed 403
     ├── LimitExceeded 429           ├── UserLimitExceeded
     ├── InflightExceeded 429
     ├── Unavailable 503             ├── Draining, StoreRefused
-    └── UpstreamError 502           ├── UpstreamTimeout 504
+    └── UpstreamError 502           ├── UpstreamTimeout 504; PrefillFailed 503
 
 A GatewayError never leaves the middleware that raised it, except an UpstreamError before the first byte: that one
 travels to the routing middleware, which may try another pod. The file is long because there are that many refusals.
@@ -304,6 +304,18 @@ class FilterMatchesNone(RoutingError):
     outcome = "no_ready_pods"
 
 
+class PairUnavailable(RoutingError):
+    """No prefill pod and decode pod that go together, and nobody who may serve the request alone; `reason` is why."""
+
+    status = 503
+    code = "service_unavailable"
+    outcome = "pd_error"
+
+    def __init__(self, model: str, reason: str) -> None:
+        super().__init__(f"no prefill and decode pods that go together for model {model}: {reason}")
+        self.reason = reason
+
+
 class Unavailable(GatewayError):
     """The gateway itself cannot take the request now."""
 
@@ -349,9 +361,38 @@ class UpstreamError(GatewayError):
     def __init__(self, message: str, reason: str) -> None:
         super().__init__(message)
         self.reason = reason
+        self.reached = reason != "connect"
+        """Whether an engine may have seen a byte of the request."""
+        self.blames = True
+        """Whether it counts against the pod of the attempt."""
+        self.prefill: str | None = None
+        """Name of the prefill pod where it is its leg that failed."""
+
+    @property
+    def kind(self) -> str:
+        """The reason, and whose it is where that is not the attempt's pod."""
+        return self.reason if self.prefill is None else f"prefill_{self.reason}"
 
     def discard(self) -> None:
         """Let go of what the attempt still holds, because another one follows."""
+
+
+class PrefillFailed(UpstreamError):
+    """The prefill leg of an attempt failed, so that its decode pod was not asked, or not heard to the end.
+
+    `reason` as above, or `status_500` and the like, or `malformed` for an answer that cannot be handed on; `pod` is the
+    prefill pod's name.
+    """
+
+    status = 503
+    code = "service_unavailable"
+    outcome = "pd_error"
+    headers = RoutingError.headers
+
+    def __init__(self, pod: str, reason: str) -> None:
+        super().__init__(f"prefill failed: {reason}", reason)
+        self.prefill = pod
+        self.blames = False
 
 
 class UpstreamTimeout(UpstreamError):

@@ -30,6 +30,7 @@ _OURS = frozenset(
         b"prefill-target-pod",
         b"prefill-target-pod-ip",
         b"x-aibrix-config-profile",
+        b"x-aibrix-pd",
         b"x-ratelimit-limit-requests",
         b"x-ratelimit-remaining-requests",
         b"x-ratelimit-reset-requests",

@@ -24,6 +24,30 @@ class Attempt(msgspec.Struct, frozen=True):
     failed: tuple[FailedAttempt, ...] = ()
 
 
+NOTHING_TO_TRANSFER = "nothing_to_transfer"
+"""Reason of a prefill leg whose pod has answered and keeps nothing: its answer ended with the first token."""
+
+_NO_FAULT = frozenset({None, "left", "rejected", NOTHING_TO_TRANSFER})
+
+
+class Prefill(msgspec.Struct, frozen=True):
+    """One prefill leg that has ended: the pod's name, from when until when by `time.perf_counter`, why it failed.
+
+    `reason` is None where it did not; `left` is that of a leg whose client went away, or whose decode leg failed;
+    `rejected` that of a request that the engine finds wrong.
+    """
+
+    pod: str
+    started: float
+    ended: float
+    reason: str | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether the leg failed for a fault of the pod's."""
+        return self.reason not in _NO_FAULT
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """How a request ended; times are seconds by `time.perf_counter`, 0 where it did not come so far.
 

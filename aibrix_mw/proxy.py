@@ -1,11 +1,9 @@
 """The inner end of the stack: send the request to its target, stream the answer back."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
-import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aibrix_mw.client import ClientLeft, Presence
@@ -22,18 +20,22 @@ from aibrix_mw.headers import Forwarder, to_client
 from aibrix_mw.outcome import Outcome
 from aibrix_mw.paths import INFERENCE_PATHS, is_anthropic, route_path
 from aibrix_mw.remainder import remainder
-from aibrix_mw.request import InferenceRequest
-from aibrix_mw.scope import ATTEMPT, CLIENT_LEFT, LEASE, OUTCOME, PROFILE, REQUEST, REQUEST_ID, TARGET, USAGE, refuse
-from aibrix_mw.upstream.base import Answer, EngineRequest, Timeouts, Timers, Upstream
+from aibrix_mw.scope import CLIENT_LEFT, LEASE, OUTCOME, REQUEST, REQUEST_ID, TARGET, USAGE, refuse
+from aibrix_mw.timers import timeouts_for, timers_for
+from aibrix_mw.upstream.base import Answer, EngineRequest, Timeouts, Upstream
 
 _UNAVAILABLE: Final = frozenset({502, 503})
 
 
 class EngineUnavailable(UpstreamError):
-    """An engine answered 502 or 503: another pod may do better; where none is tried, this answer is passed on."""
+    """An engine answered 502 or 503: another pod may do better; where none is tried, this answer is passed on.
+
+    So may another pair when a decode pod answers any 5xx: that tells of a transfer that failed, not of the pod.
+    """
 
     def __init__(self, answer: Answer, pass_on: Callable[[Scope, Send], Awaitable[None]]) -> None:
         super().__init__(f"the engine answered {answer.status}", f"status_{answer.status}")
+        self.blames = answer.status in _UNAVAILABLE
         self._answer = answer
         self._pass_on = pass_on
 
@@ -113,7 +115,8 @@ class Proxy:
             rest = remainder(request, receive, presence, self.max_body_bytes)
         else:
             presence.listen()
-        pod = TARGET.require(scope).pod
+        place = TARGET.require(scope)
+        pod = place.pod
         if scope["query_string"]:
             target = b"%b?%b" % (target, scope["query_string"])
         engine_request = EngineRequest(
@@ -126,13 +129,13 @@ class Proxy:
             request.length,
             reuse=rest is None and request.repeatable,
         )
-        timers = self._timers(scope, request)
+        timers = timers_for(scope, request, timeouts_for(scope, self.timeouts))
         sent = self.clock()
         answer = await self.upstream.send(engine_request, timers)
         try:
             chunk = await answer.read()  # the head is held until there is a body
             relay = Relay(answer, request.path, chunk, sent, self.clock)
-            if answer.status in _UNAVAILABLE:
+            if answer.status >= 500 and (answer.status in _UNAVAILABLE or place.prefill is not None):
                 raise EngineUnavailable(answer, relay.run)
             lease = LEASE.get(scope)
             if lease is not None:
@@ -143,19 +146,6 @@ class Proxy:
         except BaseException:
             answer.close()
             raise
-
-    def _timers(self, scope: Scope, request: InferenceRequest) -> Timers:
-        timeouts = self.timeouts
-        profile = PROFILE.get(scope)
-        if profile is not None and profile.timeouts:
-            known = {key: value for key, value in profile.timeouts.items() if key in Timeouts.__struct_fields__}
-            timeouts = msgspec.structs.replace(timeouts, **known)
-        attempt = ATTEMPT.get(scope)
-        started = attempt.started if attempt is not None else asyncio.get_running_loop().time()
-        connect, idle = timeouts.connect_timeout, timeouts.idle_timeout
-        if request.stream:
-            return Timers(started + timeouts.first_byte_timeout, "first_byte_timeout", False, connect, idle)
-        return Timers(started + timeouts.response_timeout, "response_timeout", True, connect, idle)
 
 
 class Relay:

@@ -11,7 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from aibrix_mw.errors import REFUND, GatewayError, Headers
 from aibrix_mw.keys import Key
-from aibrix_mw.outcome import Attempt, Outcome
+from aibrix_mw.outcome import Attempt, Outcome, Prefill
 from aibrix_mw.paths import INFERENCE_PATHS, route_path
 from aibrix_mw.pods.lease import Lease
 from aibrix_mw.pods.pod import Target
@@ -63,6 +63,7 @@ PLAN: Final[Slot[Plan]] = Slot("plan", "PlanMiddleware")
 TARGET: Final[Slot[Target]] = Slot("target", "RoutingMiddleware")
 ATTEMPT: Final[Slot[Attempt]] = Slot("attempt", "RoutingMiddleware")
 LEASE: Final[Slot[Lease]] = Slot("lease", "RoutingMiddleware")
+PREFILLS: Final[Slot[tuple[Prefill, ...]]] = Slot("prefills", "DisaggregationMiddleware")
 OUTCOME: Final[Slot[Outcome]] = Slot("outcome", "whoever ends the request")
 USAGE: Final[Slot[UsageReader]] = Slot("usage", "want_usage()")
 HEADERS: Final[Slot[dict[bytes, bytes]]] = Slot("headers", "headers_of()")

@@ -9,7 +9,8 @@ from aibrix_mw.limiting.limiter import SharedLimiter
 from aibrix_mw.middleware.userlimit import UserLimitMiddleware
 from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.settings import Settings, UsersSettings
-from aibrix_mw.shared.exchange import Exchange, Topic
+from aibrix_mw.shared.charges import Charges
+from aibrix_mw.shared.exchange import Exchange
 from aibrix_mw.shared.in_flight import InFlight
 from aibrix_mw.shared.scrapes import SharedScrapes
 from aibrix_mw.shared.users import StoredUsers, Users
@@ -27,7 +28,7 @@ class Sharing:
         if counting.windows is not None:
             client = counting.windows.client
             stored = StoredUsers(client)
-            topics = [InFlight(registry).topic(), Topic("charges", catalogue.tell, catalogue.hear)]
+            topics = [InFlight(registry).topic(), Charges(catalogue).topic()]
             self.scrapes = SharedScrapes(settings.scrape.interval)
             self.exchange = Exchange(client, topics, bulletin=self.scrapes, namespace=settings.store.namespace)
         if isinstance(self.limiter, SharedLimiter):

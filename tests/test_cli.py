@@ -107,6 +107,9 @@ async def test_a_cap_below_the_setting_is_no_change(invoke, served, tmp_path, mo
         assert [line for line in log() if "restart" in line] == []
         file.write_text("models: {m: {endpoints: [http://h:1]}}\nlimits: {max_in_flight: 5}")
         await until(lambda: "settings: limits.max_in_flight has changed and needs a restart" in log())
+    assert [line for line in log() if "requests in flight" in line] == [
+        "at most 7 requests in flight (limits.max_in_flight: 10000; each takes two descriptors)"
+    ]
 
 
 def test_pods_from_kubernetes(invoke, served):

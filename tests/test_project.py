@@ -118,11 +118,13 @@ def test_readme_draws_the_layers_in_their_order():
 
 
 def test_readme_lists_the_strategies():
-    listed = re.findall(r"^\| `([a-z-]+)` \| .* \| (yes|no) \|$", README, re.MULTILINE)
+    listed = re.findall(r"^\| `([a-z-]+)` \| .* \| (yes|no|alone) \|$", README, re.MULTILINE)
     catalogue = create_app({}).catalogue
     assert sorted(name for name, _ in listed) == sorted(catalogue.names())
     for name, in_lists in listed:
-        if in_lists == "yes":
+        if in_lists == "alone":
+            assert catalogue.get(f"{name}:1,least-request:1") is catalogue.get(name)
+        elif in_lists == "yes":
             catalogue.get(f"{name}:1,least-request:1")
         else:
             with pytest.raises(UnknownStrategy):

@@ -2,8 +2,7 @@
 
 stage.py     engines, files and addresses
 tour.py      drives the running gateway with an HTTP client and compares what it sees with what it expects
-features.py  one row a feature
-limits.py    the features that refuse for a while
+features.py  one row a feature; answers.py, choices.py, limits.py, failures.py, changes.py and operators.py look
 """
 
 import asyncio

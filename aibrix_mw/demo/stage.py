@@ -121,6 +121,7 @@ listen: {{host: {LOOPBACK}, port: {ports[0]}, admin_port: {ports[1]}}}
 discovery: {{static: {{file: "{pods}"}}}}
 store: {{url: {store or "null"}}}
 users: {{records: {{{USER}: {{rpm: {USER_LIMIT}}}}}}}
+ejection: {{base: 1}} # seconds, so that one can wait for it
 shutdown: {{delay: 0, grace: 1}}
 """
 

@@ -67,7 +67,7 @@ class PlanMiddleware:
         config = served.config if served is not None else BUILT_IN
         obey_client = not config.authoritative_routing_policy
         name, source = self._strategy_name(config, profile, headers if obey_client else _NO_HEADERS)
-        strategy = self.catalogue.get(name, profile.routing_config, trusted=source != "header")
+        strategy = self.catalogue.get(name, profile.routing_config, trusted=source != "header", profile=profile.name)
         if strategy.needs and source == "header":
             self.catalogue.asked(request.model, name)
         selector = self._selector(headers) if obey_client and self.may_filter else None

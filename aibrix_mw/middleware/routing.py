@@ -10,7 +10,8 @@ import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aibrix_mw.errors import GatewayError, Headers, UpstreamError, reflect
-from aibrix_mw.outcome import Attempt, FailedAttempt, Outcome
+from aibrix_mw.outcome import NOTHING_TO_TRANSFER, Attempt, FailedAttempt, Outcome
+from aibrix_mw.pairing import Pairing
 from aibrix_mw.paths import INFERENCE_PATHS
 from aibrix_mw.pods.admission import Admission
 from aibrix_mw.pods.candidates import candidates
@@ -32,6 +33,7 @@ from aibrix_mw.scope import (
     read_usage,
     refuse,
 )
+from aibrix_mw.strategies.base import Failure
 from aibrix_mw.strategies.plan import Plan
 
 _ANSWERED: Final = frozenset({"ok", "engine_error"})
@@ -61,6 +63,7 @@ class RoutingMiddleware:
         self.attempts = attempts
         self.budget = budget or RetryBudget()
         self.admission = admission or Admission(registry)
+        self.pairing = Pairing(self.admission, self.budget, attempts)
         self.paths = InferencePaths(paths)
         self.clock = clock
 
@@ -80,12 +83,15 @@ class RoutingMiddleware:
         started = asyncio.get_running_loop().time()
         tried: list[Pod] = []
         failed: tuple[FailedAttempt, ...] = ()
+        failures: list[Failure] = []  # of requests of two legs
+        following: Target | None = None
+        reached = False
         again = True
         while again:
             try:
-                target, attempt = self._pick(request, plan, started, tried, failed)
+                target, attempt = self._pick(request, plan, started, tried, failed, following)
             except GatewayError as error:
-                error.refund = _none_sent(failed)
+                error.refund = not reached
                 await refuse(error, scope, receive, send)
                 return
             TARGET.put(scope, target)
@@ -107,16 +113,24 @@ class RoutingMiddleware:
                     self.admission.ejection.abandoned(target.pod, turn)
                     raise
                 if failure is not None:
-                    if target.pod not in tried:  # counted once a request
+                    if not failure.blames:
+                        self.admission.ejection.abandoned(target.pod, turn)
+                    elif target.pod not in tried:  # counted once a request
                         self.admission.failed(target.pod, turn)
                     tried.append(target.pod)
-                    failed = (*failed, FailedAttempt(target.pod.info.name, failure.reason))
-                    again = self._may_retry(request, plan, failure, tried)
+                    failed = (*failed, FailedAttempt(failure.prefill or target.pod.info.name, failure.kind))
+                    reached = reached or failure.reached
+                    if plan.strategy.two_legs:
+                        failures.append(_what_failed(target, failure))
+                        following = self._next(request, plan, failure, failures)
+                        again = following is not None
+                    else:
+                        again = self._may_retry(request, plan, failure, tried)
                     if again:
                         failure.discard()
                     else:
                         ATTEMPT.put(scope, msgspec.structs.replace(attempt, failed=failed))
-                        failure.refund = _none_sent(failed)
+                        failure.refund = not reached
                         await refuse(failure, scope, receive, send)
         outcome = OUTCOME.get(scope)
         if outcome is not None:
@@ -129,12 +143,18 @@ class RoutingMiddleware:
         started: float,
         tried: Sequence[Pod],
         failed: tuple[FailedAttempt, ...],
+        following: Target | None,
     ) -> tuple[Target, Attempt]:
+        if following is not None:  # chosen in this turn of the loop
+            return following, Attempt(len(failed) + 1, started, self.clock(), 0.0, failed)
         pods = candidates(self.registry, request, plan.selector, plan.max_in_flight)
         if tried:
             pods = _untried(pods, tried)
         begun = self.clock()
-        target = plan.strategy.pick(request, self.admission.admit(pods))
+        if plan.strategy.two_legs:
+            target = self.pairing.first(plan.strategy, request, pods)
+        else:
+            target = plan.strategy.pick(request, self.admission.admit(pods))
         picked = self.clock()
         return target, Attempt(len(failed) + 1, started, picked, picked - begun, failed)
 
@@ -148,6 +168,14 @@ class RoutingMiddleware:
             self.admission.failed(lease.pod, turn)
         else:
             self.admission.ejection.abandoned(lease.pod, turn)
+
+    def _next(
+        self, request: InferenceRequest, plan: Plan, error: UpstreamError, failures: Sequence[Failure]
+    ) -> Target | None:
+        if not error.repeatable:
+            return None
+        pods = partial(candidates, self.registry, request, plan.selector, plan.max_in_flight)
+        return self.pairing.next(plan.strategy, request, pods, failures)
 
     def _may_retry(self, request: InferenceRequest, plan: Plan, error: UpstreamError, tried: Sequence[Pod]) -> bool:
         return (
@@ -176,9 +204,9 @@ def _counted(scope: Scope) -> Outcome | None:
     return counted
 
 
-def _none_sent(failed: Sequence[FailedAttempt]) -> bool:
-    """Whether no byte of the request has reached an engine: what it was counted for has not been used."""
-    return all(attempt.reason == "connect" for attempt in failed)
+def _what_failed(target: Target, error: UpstreamError) -> Failure:
+    anywhere = error.reason == NOTHING_TO_TRANSFER
+    return Failure(target, error.prefill is not None, alive=not error.blames, anywhere=anywhere)
 
 
 def _untried(pods: Sequence[Pod], tried: Sequence[Pod]) -> Sequence[Pod]:
@@ -187,7 +215,10 @@ def _untried(pods: Sequence[Pod], tried: Sequence[Pod]) -> Sequence[Pod]:
 
 
 def _target_headers(plan: Plan, target: Target) -> Headers:
-    return (_strategy_header(plan.strategy_name), *target.pod.answer_headers, *target.headers)
+    headers = (_strategy_header(plan.strategy_name), *target.pod.answer_headers, *target.headers)
+    if target.prefill is None:
+        return headers
+    return (*headers, *[(b"prefill-" + name, value) for name, value in target.prefill.answer_headers])
 
 
 @lru_cache(maxsize=1024)

@@ -48,6 +48,11 @@ class Lease:
             if self.answered is not None:
                 self.answered()
 
+    def computed_elsewhere(self) -> None:
+        """Another pod computes the prompt: none of it is outstanding here, and a first token tells nothing of speed."""
+        if self._waiting:
+            self._release()
+
     def output(self, seconds: float, tokens: int) -> None:
         """A stream has ended: `tokens` in all, the last one `seconds` after the first."""
         self.pod.latency.saw_output(seconds, tokens - 1, self._clock())

@@ -124,7 +124,8 @@ class Target(msgspec.Struct, frozen=True):
     """What a strategy chose: the pod, a prefill pod for disaggregated requests, and headers for the answer.
 
     `fallback` is the reason why another strategy had to decide; `match` the share of the prompt that the pod is thought
-    to have in its cache, None where nobody looked; `scores` is filled only where somebody records it.
+    to have in its cache (the prefill pod, where there is one), None where nobody looked; `scores` is filled only where
+    somebody records it. `alone` is why a request that was meant for two pods goes to one.
     """
 
     pod: Pod
@@ -133,3 +134,4 @@ class Target(msgspec.Struct, frozen=True):
     fallback: str | None = None
     match: float | None = None
     scores: Sequence[Any] = ()
+    alone: str | None = None

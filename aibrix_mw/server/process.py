@@ -98,14 +98,12 @@ class Server:
 
 
 def in_flight_cap(settings: Settings) -> int:
-    """Raise the soft limit of descriptors, and say how many requests fit: each takes two, some are kept back."""
+    """Raise the soft limit of descriptors; gives how many requests fit: each takes two, some are kept back."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         soft = hard
-    cap = max(min(settings.limits.max_in_flight, (soft - _DESCRIPTORS_KEPT_BACK) // 2), 1)
-    logger.info("at most %d requests in flight (limits.max_in_flight, %d descriptors)", cap, soft)
-    return cap
+    return max(min(settings.limits.max_in_flight, (soft - _DESCRIPTORS_KEPT_BACK) // 2), 1)
 
 
 def serve_gateway(gateway: Gateway, on_ready: Callable[[Server], None] | None = None) -> None:

@@ -23,10 +23,8 @@ NOT_YET: tuple[str, ...] = (
     "limits.max_loop_lag",
     "limits.waiting_room",
     "log.access",
-    "routing.pd_fallback",
     "stream.keepalive",
     "tracing",
-    "upstream.prefill_timeout",
 )
 
 # Dotted paths that apply at once when the file changes; all else needs a restart.

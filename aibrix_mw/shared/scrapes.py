@@ -134,7 +134,7 @@ class SharedScrapes:
         for gateway, text in told.items():
             try:
                 edition = _decode(text)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, UnicodeDecodeError):
                 unreadable.add(gateway)
                 continue
             later = self.clock() - edition.now

@@ -3,11 +3,9 @@
 They stand in no table of the gateway. Each replica has a policy of its own, as replicas of those routers have.
 """
 
-import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from random import Random
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 import xxhash
 
@@ -38,13 +36,8 @@ class CacheAware(Strategy):
     64 bytes instead of single characters, and no bound, since a simulated workload stays below theirs.
     """
 
-    def __init__(
-        self,
-        rng: Random | None = None,
-        options: Mapping[str, Any] | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        super().__init__(rng, options, clock)
+    def set_up(self) -> None:
+        """Nothing seen yet."""
         self.threshold: float = self.options.get("threshold", 0.5)
         self.absolute: float = self.options.get("absolute", 32)
         self.relative: float = self.options.get("relative", 1.1)
@@ -83,13 +76,8 @@ class KVCost(Strategy):
     with its defaults (weight 1, temperature 0, no synchronisation of replicas). Option `insight`: an `Insight`.
     """
 
-    def __init__(
-        self,
-        rng: Random | None = None,
-        options: Mapping[str, Any] | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        super().__init__(rng, options, clock)
+    def set_up(self) -> None:
+        """Nothing running yet."""
         self.weight: float = self.options.get("weight", 1.0)
         self.insight: Insight = self.options["insight"]
         self._active: defaultdict[str, Counter[int]] = defaultdict(Counter)

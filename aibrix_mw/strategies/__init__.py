@@ -12,5 +12,6 @@ TABLE = {
     "prefix-cache": "aibrix_mw.strategies.prefix_cache:PrefixCache",
     "prefix-cache-preble": "aibrix_mw.strategies.prefix_cache_preble:PrefixCachePreble",
     "vtc-basic": "aibrix_mw.strategies.vtc_basic:VtcBasic",
+    "pd": "aibrix_mw.strategies.pd:Pd",
     "session-affinity": "aibrix_mw.strategies.session_affinity:SessionAffinity",
 }

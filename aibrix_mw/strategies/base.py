@@ -6,6 +6,8 @@ from math import isfinite
 from random import Random
 from typing import Any, ClassVar
 
+import msgspec
+
 from aibrix_mw.outcome import Outcome
 from aibrix_mw.pods.pod import Pod, Target
 from aibrix_mw.request import InferenceRequest
@@ -13,6 +15,19 @@ from aibrix_mw.strategies.ties import any_of as any_of
 from aibrix_mw.strategies.ties import least_in_flight as least_in_flight
 
 Pods = Sequence[Pod]
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """What has become of a target: the `prefill` leg failed, or else its pod.
+
+    `alive` says that the pod has answered for itself: it could not fetch what the prefill pod had computed. `anywhere`
+    says that other prefill pods would do the same.
+    """
+
+    target: Target
+    prefill: bool = False
+    alive: bool = False
+    anywhere: bool = False
 
 
 class Strategy:
@@ -32,6 +47,12 @@ class Strategy:
     counts_tokens: bool = False
     """Whether `observe` looks at the engine's count of tokens: reading it costs a search in each chunk of an answer."""
 
+    two_legs: bool = False
+    """Whether targets have a prefill pod. Such a strategy stands in no list: one that names it is this one alone."""
+
+    per_profile: bool = False
+    """Whether the option `profile` tells it the name of the profile that applies."""
+
     def __init__(
         self,
         rng: Random | None = None,
@@ -41,10 +62,22 @@ class Strategy:
         self.rng = rng or Random()
         self.options = options or {}
         self.clock = clock
+        self.set_up()
+
+    def set_up(self) -> None:
+        """Make what the strategy keeps; `rng`, `options` and `clock` are there."""
 
     def pick(self, request: InferenceRequest, pods: Pods, /) -> Target:
         """Choose among ready pods, of which there is at least one."""
         raise NotImplementedError
+
+    def again(self, request: InferenceRequest, pods: Pods, failures: Sequence[Failure], /) -> Target | None:
+        """One more target of the same kind after these failures; None when there is none. Asked where `two_legs`."""
+        return None
+
+    def alone(self, request: InferenceRequest, pods: Pods, failures: Sequence[Failure], /) -> Target | None:
+        """What is left when `again` has nothing more: one pod for both legs. Asked where `two_legs`."""
+        return None
 
     def observe(self, request: InferenceRequest, target: Target, outcome: Outcome, /) -> None:
         """Hear how a request that this strategy placed has ended."""

@@ -2,7 +2,6 @@
 
 import re
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
@@ -19,6 +18,7 @@ from aibrix_mw.profiles import ModelConfig, Reader
 from aibrix_mw.profiles.selection import json_path
 from aibrix_mw.strategies import TABLE
 from aibrix_mw.strategies.base import Scorer, Strategy
+from aibrix_mw.strategies.guard import Guard
 from aibrix_mw.strategies.weighted import Item, WeightedList, parse_weights
 
 _IMPORT_STRING = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", re.ASCII)
@@ -61,6 +61,7 @@ class Catalogue:
         rng: Random | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.guard = Guard()
         self._table: dict[str, str | type[Strategy]] = {**TABLE, **(extra or {})}
         self._presets: dict[str, Options] = {}
         self._rng = rng or Random()
@@ -82,43 +83,30 @@ class Catalogue:
 
     def forget(self, pod: Pod) -> None:
         """Tell every strategy that a pod has left for good."""
-        for strategy in self._singles.values():
-            strategy.forget(pod)
+        for name, _, strategy in self.built():
+            self.guard.call(name, "forget", strategy.forget, pod)
 
-    def tell(self) -> dict[str, float]:
-        """What strategies tell those of other gateways that have the same name and options."""
-        return {
-            f"{name}{options.decode()}\n{subject}": number
-            for (name, options), strategy in self._singles.items()
-            for subject, number in strategy.tell().items()
-        }
-
-    def hear(self, elsewhere: Mapping[str, float]) -> None:
-        """Hand out the sums of what other gateways tell."""
-        told: defaultdict[str, dict[str, float]] = defaultdict(dict)
-        for key, number in elsewhere.items():
-            who, _, subject = key.partition("\n")
-            told[who][subject] = number
-        for (name, options), strategy in self._singles.items():
-            strategy.hear(told.get(f"{name}{options.decode()}", {}))
+    def built(self) -> list[tuple[str, str, Strategy]]:
+        """Every single strategy that there is now, with its name and its options as JSON."""
+        return [(name, options.decode(), strategy) for (name, options), strategy in self._singles.items()]
 
     def names(self) -> list[str]:
         """Names that a client may use."""
         return list(self._table)
 
-    def get(self, spec: str, options: Options | None = None, *, trusted: bool = True) -> Strategy:
+    def get(self, spec: str, options: Options | None = None, *, trusted: bool = True, profile: str = "") -> Strategy:
         """The strategy for a name, a weighted list or, where the source is trusted, an import string.
 
-        UnknownStrategy when it is none of these.
+        `options` are those of the profile of that name. UnknownStrategy when it is none of these.
         """
         key = (spec, trusted, id(options))
         recent = self._recent.get(key)
         if recent is not None and recent[0] is options:
             return recent[1]
         if spec in self._table or (trusted and _IMPORT_STRING.fullmatch(spec)):
-            strategy = self._single(spec, options)
+            strategy = self._single(spec, options, profile)
         else:
-            strategy = self._list(spec, options)
+            strategy = self._list(spec, options, profile)
         return _keep(self._recent, key, (options, strategy))[1]
 
     def faults(self, config: ModelConfig) -> Iterator[Fault]:
@@ -179,9 +167,11 @@ class Catalogue:
         except ConfigurationError as error:
             raise UnknownStrategy(name, error.faults[0].reason) from error
 
-    def _single(self, name: str, options: Options | None) -> Strategy:
+    def _single(self, name: str, options: Options | None, profile: str = "") -> Strategy:
         build = self.strategy_class(name)
         declared = {key: value for key, value in (options or {}).items() if key in build.option_types}
+        if build.per_profile:
+            declared["profile"] = profile
         key = (name, _canonical(declared))
         strategy = self._singles.get(key)
         if strategy is None:
@@ -189,19 +179,23 @@ class Catalogue:
             _keep(self._singles, key, strategy)
         return strategy
 
-    def _list(self, spec: str, options: Options | None) -> Strategy:
-        key = (spec, _canonical(options))
+    def _list(self, spec: str, options: Options | None, profile: str) -> Strategy:
+        key = (f"{profile}\n{spec}", _canonical(options))
         strategy = self._lists.get(key)
-        return strategy if strategy is not None else _keep(self._lists, key, self._build_list(spec, options))
+        return strategy if strategy is not None else _keep(self._lists, key, self._build_list(spec, options, profile))
 
-    def _build_list(self, spec: str, options: Options | None) -> Strategy:
+    def _build_list(self, spec: str, options: Options | None, profile: str) -> Strategy:
         try:
             pairs = parse_weights(spec)
         except ValueError as error:
             raise UnknownStrategy(spec, str(error)) from None
         items = []
         for name, weight in pairs:
-            member = self._single(name, options) if name in self._table else None
+            member = self._single(name, options, profile) if name in self._table else None
+            if member is not None and member.two_legs:
+                if weight:
+                    return member
+                continue
             if not isinstance(member, Scorer):
                 reason = "cannot stand in a list" if member is not None else "does not exist"
                 raise UnknownStrategy(spec, f"{name} {reason}")

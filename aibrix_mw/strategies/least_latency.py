@@ -1,10 +1,7 @@
 """`least-latency`: the pod that will probably have answered first."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from math import isfinite
-from random import Random
-from time import monotonic
-from typing import Any
 
 from aibrix_mw.outcome import Outcome
 from aibrix_mw.pods.engine_metrics import EngineMetrics
@@ -28,13 +25,8 @@ class LeastLatency(Scorer):
     counts_tokens = True
     needs = frozenset({"queue_seconds", "prefill_seconds", "decode_seconds", "generation_tokens"})
 
-    def __init__(
-        self,
-        rng: Random | None = None,
-        options: Mapping[str, Any] | None = None,
-        clock: Callable[[], float] = monotonic,
-    ) -> None:
-        super().__init__(rng, options, clock)
+    def set_up(self) -> None:
+        """No answer seen yet."""
         self._mean_answer: dict[str, float] = {}  # tokens by model, where engines do not tell
 
     def observe(self, request: InferenceRequest, target: Target, outcome: Outcome, /) -> None:

@@ -1,10 +1,8 @@
 """What strategies that look at prompts share: blocks, the table of who holds them, the gate against imbalance."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from operator import attrgetter
-from random import Random
-from time import monotonic
 from typing import Annotated, Any, ClassVar
 
 import xxhash
@@ -36,13 +34,8 @@ class PrefixScorer(Scorer):
         "imbalance": Annotated[int, Meta(ge=0)],
     }
 
-    def __init__(
-        self,
-        rng: Random | None = None,
-        options: Mapping[str, Any] | None = None,
-        clock: Callable[[], float] = monotonic,
-    ) -> None:
-        super().__init__(rng, options, clock)
+    def set_up(self) -> None:
+        """Options, and an empty table."""
         self.block_bytes: int = self.options.get("blockBytes", 128)
         self.max_blocks: int = self.options.get("maxBlocks", 1024)
         self.imbalance: int = self.options.get("imbalance", 16)

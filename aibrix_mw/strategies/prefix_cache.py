@@ -1,11 +1,10 @@
 """`prefix-cache`: a prompt goes to the pod that holds the KV cache of its longest prefix, unless that one drowns."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import repeat
 from math import sqrt
 from operator import attrgetter
 from random import Random
-from time import monotonic
 from typing import Annotated, Any, ClassVar
 
 import xxhash
@@ -50,13 +49,9 @@ class PrefixCache(PrefixScorer):
         "maxQueueSeconds": _Amount,
     }
 
-    def __init__(
-        self,
-        rng: Random | None = None,
-        options: Mapping[str, Any] | None = None,
-        clock: Callable[[], float] = monotonic,
-    ) -> None:
-        super().__init__(rng, options, clock)
+    def set_up(self) -> None:
+        """Options, and nothing known of the prompts' likeness."""
+        super().set_up()
         self.deviation_factor: float = self.options.get("deviationFactor", 2.0)
         self.max_queue: float = self.options.get("maxQueueSeconds", 5.0)
         self._sharing: dict[str, float] = {}  # share of a model's prompts that have had any match

@@ -1,9 +1,6 @@
 """`prefix-cache-preble`: where most of the prompt is cached, or where computing it costs least."""
 
-from collections.abc import Callable, Mapping, Sequence
-from random import Random
-from time import monotonic
-from typing import Any
+from collections.abc import Sequence
 
 from aibrix_mw.pods.engine_metrics import EngineMetrics
 from aibrix_mw.pods.pod import Pod, Target
@@ -30,13 +27,9 @@ class PrefixCachePreble(PrefixScorer):
 
     needs = frozenset({"uncached_prefill_seconds", "decode_seconds", "generation_tokens"})
 
-    def __init__(
-        self,
-        rng: Random | None = None,
-        options: Mapping[str, Any] | None = None,
-        clock: Callable[[], float] = monotonic,
-    ) -> None:
-        super().__init__(rng, options, clock)
+    def set_up(self) -> None:
+        """Nothing done in the last window."""
+        super().set_up()
         self._computed, self._found, self._generated = (SlidingSums(WINDOW, slots=180) for _ in range(3))
 
     def among(

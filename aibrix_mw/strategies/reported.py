@@ -1,11 +1,8 @@
 """What strategies that compare engine reports share."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from math import isfinite
 from operator import attrgetter
-from random import Random
-from time import monotonic
-from typing import Any
 
 from aibrix_mw.pods.engine_metrics import EngineMetrics
 from aibrix_mw.pods.pod import Pod, Target
@@ -29,13 +26,8 @@ class ReportScorer(Scorer):
     weights for it.
     """
 
-    def __init__(
-        self,
-        rng: Random | None = None,
-        options: Mapping[str, Any] | None = None,
-        clock: Callable[[], float] = monotonic,
-    ) -> None:
-        super().__init__(rng, options, clock)
+    def set_up(self) -> None:
+        """No report looked at yet."""
         self._seen: dict[Pod, tuple[EngineMetrics | None, int]] = {}
 
     def score(self, pod: Pod, report: EngineMetrics, /) -> float | None:

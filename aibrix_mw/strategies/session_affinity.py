@@ -1,11 +1,8 @@
 """`session-affinity`: a conversation stays on its pod."""
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b
-from random import Random
-from typing import Any
 
 import xxhash
 
@@ -30,13 +27,8 @@ class SessionAffinity(Scorer):
     derived with. Rendezvous hashing: Thaler and Ravishankar, 1998; here the pod with the highest xxh64(key, 0x00, uid).
     """
 
-    def __init__(
-        self,
-        rng: Random | None = None,
-        options: Mapping[str, Any] | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        super().__init__(rng, options, clock)
+    def set_up(self) -> None:
+        """The key of session ids."""
         self.key: bytes = self.options.get("sessionKey", PUBLIC_KEY)
 
     def pick(self, request: InferenceRequest, pods: Pods, /) -> Target:

@@ -1,11 +1,9 @@
 """`vtc-basic`: users share the fleet fairly, by tokens."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from heapq import nlargest
 from math import ceil
 from operator import attrgetter, itemgetter
-from random import Random
-from time import monotonic
 from typing import Annotated, Any, ClassVar
 from weakref import WeakKeyDictionary
 
@@ -52,13 +50,8 @@ class VtcBasic(Scorer):
         "windowSeconds": Annotated[float, Meta(gt=0)],
     }
 
-    def __init__(
-        self,
-        rng: Random | None = None,
-        options: Mapping[str, Any] | None = None,
-        clock: Callable[[], float] = monotonic,
-    ) -> None:
-        super().__init__(rng, options, clock)
+    def set_up(self) -> None:
+        """Weights, and nobody charged yet."""
         self.fairness_weight: float = self.options.get("fairnessWeight", 1.0)
         self.utilization_weight: float = self.options.get("utilizationWeight", 2.0)
         self.tokens = SlidingSums(self.options.get("windowSeconds", 300.0))

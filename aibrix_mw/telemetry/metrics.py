@@ -6,19 +6,19 @@ families of them when somebody scrapes. What the registry knows anyway is read a
 
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator
+from functools import lru_cache, partial
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from aibrix_mw.outcome import FailedAttempt
+from aibrix_mw.outcome import Prefill
 from aibrix_mw.pods.pod import Pod
 from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.strategies import TABLE
 from aibrix_mw.telemetry import families as names
 from aibrix_mw.telemetry.cells import CounterFamily, HistogramFamily, Labels, counter, gauge
-from aibrix_mw.usage import Usage
 
 UNKNOWN_MODEL = "_unknown"
 
@@ -37,7 +37,7 @@ class GatewayMetrics(Collector):
         self.pods = pods
         self.ejected = ejected
         self.per_pod = per_pod
-        self.strategies = strategies
+        self.strategy_label = lru_cache(maxsize=1024)(partial(_strategy_label, strategies))
         self.requests = CounterFamily(names.REQUESTS)
         self.duration = HistogramFamily(names.REQUEST_DURATION)
         self.first_byte = HistogramFamily(names.FIRST_BYTE)
@@ -65,24 +65,13 @@ class GatewayMetrics(Collector):
         encode, content_type = choose_encoder(accept)
         return encode(self.registry), content_type
 
-    def strategy_label(self, name: str) -> str:
-        """A strategy's name as a bounded label: what is not in the table is a list, or a class that settings name."""
-        if name in self.strategies:
-            return name
-        return "custom" if name.rpartition(":")[2].isidentifier() and "," not in name else "list"
-
-    def count_attempts(self, model: str, failed: Iterable[FailedAttempt], *, answered: bool) -> None:
-        """Count the tries of one request: those that failed, and the one that was answered."""
-        for attempt in failed:
-            self.attempts[model, attempt.reason] += 1
-        if answered:
-            self.attempts[model, "ok"] += 1
-
-    def count_tokens(self, model: str, usage: Usage) -> None:
-        """Count what the engine has counted for one request."""
-        self.tokens[model, "input"] += usage.input
-        self.tokens[model, "output"] += usage.output
-        self.tokens[model, "cached"] += usage.cached
+    def count_prefills(self, model: str, legs: Iterable[Prefill]) -> None:
+        """Count the prefill legs of one request."""
+        for leg in legs:
+            if leg.failed:
+                self.prefill_errors[model, str(leg.reason)] += 1
+            elif leg.reason is None:
+                self.prefill[model,].observe(leg.ended - leg.started)
 
     def collect(self) -> Iterator[Metric]:
         """All families, for prometheus_client."""
@@ -115,3 +104,10 @@ class GatewayMetrics(Collector):
         ]
         yield gauge(names.POD_IN_FLIGHT, ((labels, pod.held) for labels, pod in pods))
         yield gauge(names.POD_READY, ((labels, pod.info.excluded is None) for labels, pod in pods))
+
+
+def _strategy_label(table: Container[str], name: str) -> str:
+    """A strategy's name as a bounded label: what is not in the table is a list, or a class that settings name."""
+    if name in table:
+        return name
+    return "custom" if name.rpartition(":")[2].isidentifier() and "," not in name else "list"

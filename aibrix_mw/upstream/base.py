@@ -18,14 +18,15 @@ class Timeouts(msgspec.Struct, frozen=True):
     first_byte_timeout: float = 300.0
     response_timeout: float = 600.0
     idle_timeout: float = 300.0
+    prefill_timeout: float = 60.0
 
 
 class Timers(msgspec.Struct, frozen=True):
     """How long one exchange may take.
 
-    `until` is a moment of the event loop's clock, `timer` the setting it comes from (`first_byte_timeout` or
-    `response_timeout`); with `whole` it bounds the answer to its last byte, else to its first body byte. `connect` and
-    `idle` (between bytes after the first) are seconds.
+    `until` is a moment of the event loop's clock, `timer` the setting it comes from (`first_byte_timeout`,
+    `response_timeout` or `prefill_timeout`); with `whole` it bounds the answer to its last byte, else to its first body
+    byte. `connect` and `idle` (between bytes after the first) are seconds.
     """
 
     until: float

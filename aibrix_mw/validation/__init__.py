@@ -1,7 +1,7 @@
 """What `aibrix-mw validate` says of a file: settings, Kubernetes manifests or a config annotation.
 
 Says everything that makes the gateway refuse a file, and beyond that what it takes and is probably not meant. It opens
-the file and nothing else: no environment, no network, none of the files that settings name.
+the file and, of those that settings name, the keys file: no environment, no network, no secrets.
 """
 
 import json
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from aibrix_mw.errors import ConfigurationError, Fault
+from aibrix_mw.keyfile import KeyFile
+from aibrix_mw.keys import KeyRing
 from aibrix_mw.pods.documents import load_documents, under
 from aibrix_mw.pods.static import endpoint_pods
 from aibrix_mw.settings import Settings, parse_settings
@@ -105,8 +107,20 @@ def _check_use(settings: Settings, report: Report) -> None:
     """What is refused only when a gateway is made of the settings."""
     fault = Catalogue().fault("routing.default_strategy", settings.routing.default_strategy)
     report.faults += [fault] if fault is not None else []
+    if settings.auth.keys_file is not None:
+        _check_keys(Path(settings.auth.keys_file), report)
     for name, model in settings.models.items():
         try:
             endpoint_pods(name, model.endpoints)
         except ConfigurationError as error:
             report.faults += [under(f"models.{name}.endpoints", fault, ": ") for fault in error.faults]
+
+
+def _check_keys(file: Path, report: Report) -> None:
+    if not file.exists():
+        report.warn("auth.keys_file", f"{file} is not here, and its keys are not checked")
+        return
+    try:
+        KeyFile(file, KeyRing()).load()
+    except ConfigurationError as error:
+        report.faults += [Fault("auth.keys_file", str(fault)) for fault in error.faults]

@@ -35,7 +35,10 @@ def test_example_is_whole(name, tmp_path):
     (tmp_path / "settings.yaml").write_text(one(objects, "ConfigMap", "gw-aibrix-mw-settings")["data"]["settings.yaml"])
     for file in ("manifests.yaml", "settings.yaml"):
         report = validate_file(tmp_path / file)
-        assert (report.faults, report.warnings) == ([], []), file
+        unread = [
+            warning for warning in report.warnings if warning.endswith("is not here, and its keys are not checked")
+        ]
+        assert (report.faults, report.warnings) == ([], unread), file
 
 
 @pytest.mark.parametrize("name", ["kind", "production"])

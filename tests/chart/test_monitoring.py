@@ -2,14 +2,12 @@
 
 import json
 
-import pytest
 import yaml
 
 from tests.chart.pieces import gateway, merged
 from tests.chart.rendering import CHART, find, one, render
 
 NAME = "gw-aibrix-mw"
-GENERATED = pytest.mark.skipif(not (CHART / "alerts").exists(), reason="alerts and dashboards are not made yet")
 LABELS = {"labels": {"release": "prometheus"}}
 
 
@@ -37,7 +35,6 @@ def test_service_monitor_finds_the_admin_service_and_no_other():
     assert monitor["spec"]["namespaceSelector"] == {"matchNames": ["llm"]}
 
 
-@GENERATED
 def test_alerts_are_those_of_the_package():
     rule = one(render(monitoring(prometheusRule={"enabled": True})), "PrometheusRule", NAME)
     assert rule["metadata"]["labels"]["release"] == "prometheus"
@@ -45,7 +42,6 @@ def test_alerts_are_those_of_the_package():
     assert rule["spec"]["groups"]
 
 
-@GENERATED
 def test_each_dashboard_is_a_config_map():
     objects = render(monitoring(dashboards={"enabled": True, "annotations": {"folder": "LLM"}}))
     maps = [item for item in find(objects, "ConfigMap") if "-dashboard-" in item["metadata"]["name"]]

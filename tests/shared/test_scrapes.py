@@ -214,9 +214,10 @@ async def test_of_several_that_step_in_one_goes_on(fleet):
     assert once_an_interval(fleet.asked(1, fleet.time.now - 3.0))
 
 
-async def test_what_cannot_be_read_is_said_once_and_not_waited_for(fleet, log):
+@pytest.mark.parametrize("text", [b"\x93nonsense", b"\x90", b"\x92\x01\x91\x93\xa1\xff\x01\xc0"])
+async def test_what_cannot_be_read_is_said_once_and_not_waited_for(fleet, log, text):
     replica, broken = fleet.add("a"), fleet.add("b")
-    broken.shared.collect = lambda: b"\x93nonsense"
+    broken.shared.collect = lambda: text
     await broken.stop()
     await fleet.pass_(6.0)
     assert replica.asks == {f"uid-{number}" for number in range(1, fleet.pods + 1)}

@@ -225,26 +225,3 @@ def test_pods_that_leave_are_told_to_all():
     (pod,) = make_pods(1)
     catalogue.forget(pod)
     assert heard == [pod]
-
-
-def test_what_strategies_tell_reaches_those_of_the_same_name_and_options():
-    heard: dict[Strategy, dict[str, float]] = {}
-
-    class Telling(Mine):
-        option_types: ClassVar = {"depth": int}
-
-        def tell(self):
-            return {"a\nb": 1.0}
-
-        def hear(self, elsewhere, /):
-            heard[self] = elsewhere
-
-    here, there = (Catalogue({"telling": Telling}) for _ in range(2))
-    here.get("telling")
-    here.get("telling", {"depth": 2})
-    plain, other = there.get("telling"), there.get("telling", {"depth": 3})
-    assert len(here.tell()) == 2
-    there.hear(here.tell())
-    assert (heard[plain], heard[other]) == ({"a\nb": 1.0}, {})
-    there.hear({})
-    assert heard[plain] == {}

@@ -96,6 +96,26 @@ def test_settings_that_only_a_gateway_refuses(check):
     ]
 
 
+def test_the_keys_file_of_settings(check, tmp_path):
+    keys = tmp_path / "keys.yaml"
+    settings = {"auth": {"keys_file": str(keys)}}
+    report = check(settings)
+    assert (report.faults, report.warnings) == (
+        [],
+        [f"auth.keys_file: {keys} is not here, and its keys are not checked"],
+    )
+    keys.write_text("- {name: al, sha256: 12}\n- {name: bo, sha256: %s, model: [m]}\n" % ("a" * 64))
+    first, second = told(check(settings))
+    assert first.startswith(f"auth.keys_file: {keys}[0].sha256: ")
+    assert second.startswith(f"auth.keys_file: {keys}[1]: ")
+    keys.write_text("- {name: al, sha256: %s}" % ("a" * 64))
+    report = check(settings)
+    assert (report.faults, report.warnings) == ([], [])
+    keys.unlink()
+    keys.mkdir()
+    assert told(check(settings)) == [f"auth.keys_file: {keys}: cannot be read: Is a directory"]
+
+
 def test_settings_with_doubts(check):
     config = {"profiles": {"batch": {"speed": 5}}}
     report = check({"upstream": {"keepalive": 60}, "models": {"m": {"config": config}}})

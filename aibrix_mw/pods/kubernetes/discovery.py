@@ -21,8 +21,8 @@ SELECTORS = (NAME, f"{PORT},!{NAME}")
 class KubernetesPods:
     """The pods of the namespaces that the settings name, two streams each.
 
-    `open`, then `run` for as long as it is to be kept up. Only pods are read. Whatever happens to the API server, pods
-    stay as they were last known.
+    `open`, then `run` for as long as it is to be kept up, and `aclose`. Only pods are read. Whatever happens to the API
+    server, pods stay as they were last known.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class KubernetesPods:
         self.registry.complete = False
 
     async def run(self) -> None:
-        """Keep the registry in step; runs until cancelled."""
+        """Keep the registry in step; runs until cancelled. `aclose` comes after it, whether it has begun or not."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 if self.settings.emit_events:
@@ -68,7 +68,10 @@ class KubernetesPods:
                     tasks.create_task(stream.run())
         finally:
             self.registry.on_fault = None
-            await self.api.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self.api.aclose()
 
     def not_ready(self) -> str | None:
         """Why no request can be routed yet; None once every first list is in, whatever happens later."""

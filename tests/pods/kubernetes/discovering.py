@@ -29,6 +29,7 @@ class Discovering:
     async def stop(self):
         self.task.cancel()
         await asyncio.gather(self.task, return_exceptions=True)
+        await self.pods.aclose()
 
     def serving(self, name="m"):
         """Names of the pods that may take requests."""

@@ -1,10 +1,13 @@
 """The API server through the official client."""
 
 import socket
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
+from aibrix_mw.app import create_app
+from aibrix_mw.errors import ConfigurationError, Fault
 from aibrix_mw.pods.kubernetes.answers import Away, Refused
 from aibrix_mw.pods.kubernetes.client import ApiServer, _kept_alive
 from aibrix_mw.settings import KubernetesSettings
@@ -68,3 +71,22 @@ def test_dead_peers_are_noticed():
         assert made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
         options = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")
         assert [made.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) for name in options] == [10, 10, 3]
+
+
+@pytest.mark.parametrize("starts", [True, False])
+async def test_connections_are_closed_however_a_gateway_ends(small_cluster, monkeypatch, starts):
+    """When it stops before discovery has had its first turn, and when it does not come to that."""
+    kubernetes = {"enabled": True, "kubeconfig": small_cluster.through_wire(), "namespaces": [small_cluster.namespace]}
+    gateway = create_app({"discovery": {"kubernetes": kubernetes}})
+    api: Any = gateway.discovery.kubernetes.api
+
+    async def start():
+        await api.get(small_cluster.namespace, [], idle=5)
+        if not starts:
+            raise ConfigurationError([Fault("store", "broken")])
+
+    monkeypatch.setattr(gateway.counting, "start", start)
+    with suppress(ConfigurationError):
+        async with gateway.running():
+            assert not api._client.rest_client.pool_manager.closed
+    assert api._client.rest_client.pool_manager.closed

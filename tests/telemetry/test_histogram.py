@@ -1,6 +1,6 @@
 """Cells of the hot path."""
 
-from aibrix_mw.telemetry.cells import Histogram
+from aibrix_mw.telemetry.histogram import Histogram
 
 
 def test_a_bound_belongs_to_its_bucket():

@@ -1,0 +1,64 @@
+"""vLLM's `kv_transfer_params`: the prefill pod says where its blocks are, the decode pod fetches them."""
+
+from random import Random
+
+import msgspec
+
+from aibrix_mw.connectors.base import BadTransfer, Connector, NothingToTransfer, as_edits
+from aibrix_mw.pods.pod import PodInfo
+from aibrix_mw.splice import Edits, JsonObject
+
+_ANNOUNCE = (
+    b'{"do_remote_decode":true,"do_remote_prefill":false,"remote_engine_id":null,'
+    b'"remote_block_ids":null,"remote_host":null,"remote_port":null}'
+)
+
+
+class _Choice(msgspec.Struct):
+    finish_reason: str | None = None
+
+
+class _PrefillAnswer(msgspec.Struct):
+    kv_transfer_params: msgspec.Raw = msgspec.Raw()
+    choices: list[_Choice] = []
+
+
+class _Params(msgspec.Struct):
+    remote_host: str | None = None
+
+
+class KvTransfer(Connector):
+    """The protocol of vLLM's connectors (NIXL, Mooncake, shared file systems)."""
+
+    keys = frozenset({"kv_transfer_params"})
+
+    def to_prefill(self, prefill: PodInfo, rng: Random) -> Edits:
+        """Say that somebody else will decode."""
+        return as_edits({"kv_transfer_params": _ANNOUNCE})
+
+    def to_decode(self, prefill: PodInfo, sent: Edits, answer: bytes) -> Edits:
+        """Hand on the pod's word as it came, with its address where it does not say one."""
+        try:
+            told = msgspec.json.decode(answer, type=_PrefillAnswer)
+            params = bytes(told.kv_transfer_params)
+            if params in {b"", b"null"}:
+                raise _nothing(told)
+            host = msgspec.json.decode(params, type=_Params).remote_host
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise BadTransfer(f"kv_transfer_params: {error}") from None
+        if not host and prefill.address is not None:
+            params = _with_host(params, prefill.address.host)
+        return {"kv_transfer_params": params}
+
+
+def _nothing(told: _PrefillAnswer) -> BadTransfer:
+    if any(choice.finish_reason == "stop" for choice in told.choices):
+        return NothingToTransfer("the answer ended with its first token")
+    return BadTransfer("there are no kv_transfer_params in the answer")
+
+
+def _with_host(params: bytes, host: str) -> bytes:
+    value = msgspec.json.encode(host)
+    if not msgspec.json.decode(params):
+        return b'{"remote_host":%b}' % value
+    return JsonObject(params).edited({"remote_host": value})
