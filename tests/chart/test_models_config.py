@@ -6,11 +6,12 @@ import pytest
 
 from aibrix_mw.profiles import parse_config
 from aibrix_mw.settings import parse_settings
-from tests.chart.cases_models import CASES, CONFIG, PD, WHERE, model
+from aibrix_mw.validation import validate_file
+from tests.chart.cases_models import CASES, CONFIG, ENGINES, PD, WHERE, model
 from tests.chart.checks import settings_of
 from tests.chart.engines import annotations, engines, refused, template
 from tests.chart.pieces import PER_REPLICA, merged
-from tests.chart.rendering import refusal, render
+from tests.chart.rendering import refusal, render, render_text
 
 IN_SETTINGS = {"config": CONFIG, "configIn": "gateway"}
 
@@ -119,6 +120,16 @@ def test_legs_that_nobody_routes_with_pd_are_refused():
     assert (
         "models.llama.config: no profile routes with pd: the legs of a roleset would be taken for whole engines" in said
     )
+
+
+@pytest.mark.parametrize("group", [ENGINES, WHERE, {"roles": model(PD)}])
+def test_validate_takes_the_manifests(group, tmp_path):
+    file = tmp_path / "render.yaml"
+    for values in group.values():
+        file.write_text(render_text(merged(values, PER_REPLICA)))
+        report = validate_file(file)
+        assert report.kind == "Kubernetes manifests"
+        assert not report.faults
 
 
 def test_a_limit_counts_among_the_reasons_for_a_store():

@@ -134,12 +134,12 @@ def test_a_simulated_model_may_name_an_image_but_takes_no_default_of_vllm():
 
 
 def test_gpus_are_requested_and_limited_beside_other_resources():
-    resources = container(gpu={"count": 2}, resources={"requests": {"cpu": 4}, "limits": {"memory": "64Gi"}})[
-        "resources"
-    ]
-    assert resources == {"requests": {"cpu": 4, "nvidia.com/gpu": 2}, "limits": {"memory": "64Gi", "nvidia.com/gpu": 2}}
+    given = {"requests": {"cpu": 4, "memory": 2000000000}, "limits": {"memory": "64Gi"}}
+    resources = container(gpu={"count": 2}, resources=given)["resources"]
+    assert resources["requests"] == {"cpu": "4", "memory": "2000000000", "nvidia.com/gpu": "2"}
+    assert resources["limits"] == {"memory": "64Gi", "nvidia.com/gpu": "2"}
     assert "resources" not in container(gpu={"count": 0})
-    assert container(gpu={"resource": "amd.com/gpu"})["resources"]["limits"] == {"amd.com/gpu": 1}
+    assert container(gpu={"resource": "amd.com/gpu"})["resources"]["limits"] == {"amd.com/gpu": "1"}
 
 
 def test_caches_are_where_the_volume_is_and_own_variables_win():

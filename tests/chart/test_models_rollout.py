@@ -2,6 +2,7 @@
 
 import pytest
 
+from aibrix_mw.telemetry import families
 from tests.chart.cases_models import KEDA, PD, SCALED, model
 from tests.chart.engines import PREFIX, deployment, engines, refused
 from tests.chart.rendering import find, one, refusal, render
@@ -145,6 +146,10 @@ def test_keda_asks_prometheus(name):
     assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (1, 4)
     behavior = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
     assert behavior == {"scaleDown": {"stabilizationWindowSeconds": 600}}
+
+
+def test_the_metric_is_one_of_the_gateways():
+    assert (families.IN_FLIGHT.name, families.IN_FLIGHT.labels) == ("aibrix_gateway_in_flight_requests", ("model",))
 
 
 def test_rolesets_share_what_is_in_flight():

@@ -105,7 +105,7 @@ model.aibrix.ai/pd-compatibility: {{ .compatibility | quote }}
 {{- concat $kept $model.env | toJson -}}
 {{- end }}
 
-{{/* Resources with the GPUs in limits and requests. Argument: the workload's values. */}}
+{{/* Resources with the GPUs in limits and requests, as strings: older API servers take no number there. Argument: the workload's values. */}}
 {{- define "aibrix-mw.models.resources" -}}
 {{- $resources := deepCopy .resources -}}
 {{- if and (eq .engine "vllm") (int .gpu.count) -}}
@@ -113,6 +113,9 @@ model.aibrix.ai/pd-compatibility: {{ .compatibility | quote }}
 {{- $resources = mergeOverwrite $resources (dict "limits" $gpu "requests" $gpu) -}}
 {{- else if and (eq .engine "simulated") (not $resources) -}}
 {{- $resources = dict "requests" (dict "cpu" "50m" "memory" "128Mi") "limits" (dict "memory" "512Mi") -}}
+{{- end -}}
+{{- range $kind := list "limits" "requests" -}}
+{{- with get $resources $kind }}{{ $_ := set $resources $kind (include "aibrix-mw.stringMap" . | fromYaml) }}{{ end -}}
 {{- end -}}
 {{- with $resources }}{{ toYaml . }}{{ end -}}
 {{- end }}
