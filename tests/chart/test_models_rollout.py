@@ -74,9 +74,14 @@ def test_an_autoscaler_has_the_number_for_itself(scaled):
 # --- disruption
 
 
-def budgets(*parts, **values):
-    objects = render(model(*parts, **values), kubernetes=values.pop("kubernetes", "1.34.0"))
+def budgets(*parts, kubernetes="1.34.0", **values):
+    objects = render(model(*parts, **values), kubernetes=kubernetes)
     return [item["spec"] for item in find(objects, "PodDisruptionBudget", PREFIX + "llama")]
+
+
+def test_what_an_old_api_server_does_not_know_is_left_out():
+    (budget,) = budgets(replicas=2, kubernetes="1.26.9")
+    assert "unhealthyPodEvictionPolicy" not in budget
 
 
 def test_a_budget_where_there_are_several_pods():

@@ -3,8 +3,10 @@
 {{- $model := .workload.model -}}
 {{- $simulated := eq $model.engine "simulated" -}}
 {{- $security := dict "user" (ternary 65532 (int $model.runAsUser) $simulated) "group" (ternary 65532 (int $model.runAsUser) $simulated) -}}
-{{- with $model.serviceAccountName }}
-serviceAccountName: {{ . }}
+{{- range $key := list "serviceAccountName" "runtimeClassName" "priorityClassName" }}
+{{- with get $model $key }}
+{{ $key }}: {{ quote . }}
+{{- end }}
 {{- end }}
 automountServiceAccountToken: false
 # a Service named vllm would set VLLM_PORT in every pod beside it
@@ -17,9 +19,9 @@ securityContext: {{- include "aibrix-mw.restrictedPod" $security | nindent 2 }}
 {{- with concat $.root.Values.imagePullSecrets $model.imagePullSecrets | uniq }}
 imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- range $key := list "runtimeClassName" "priorityClassName" "nodeSelector" "tolerations" "affinity" }}
+{{- range $key := list "nodeSelector" "tolerations" "affinity" }}
 {{- with get $model $key }}
-{{ $key }}: {{ toYaml . | nindent 2 }}
+{{ $key }}: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 {{- with $model.topologySpreadConstraints }}
