@@ -6,7 +6,7 @@ COMPILED := .venv-compiled/bin
 VLLM ?= .venv-vllm
 TRACEQL := .venv/traceql/node_modules/@grafana/lezer-traceql/package.json
 
-.PHONY: demo tour test test-compiled lint bench bench-memory bench-scraping simulate test-vllm clean
+.PHONY: demo tour test test-size test-compiled lint bench bench-memory bench-scraping simulate test-vllm clean
 
 demo: .venv/demo
 	$(BIN)/aibrix-mw demo
@@ -39,6 +39,10 @@ bench-memory: .venv-bench/ready
 
 bench-scraping: .venv/dev
 	$(BIN)/python -m tests.benchmarks.scraping
+
+# minutes of real load: whether `size` finds a capacity that is computed; for a machine that does nothing else
+test-size: .venv/dev
+	SIZE_TESTS=1 $(BIN)/pytest tests/sizing/test_capacity.py
 
 simulate: .venv/dev
 	$(BIN)/python -m tests.experiments

