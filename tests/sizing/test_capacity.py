@@ -41,8 +41,8 @@ def served(queue):
     child = subprocess.Popen([*command, *(str(word) for pair in words.items() for word in pair)])
     try:
         url = f"http://127.0.0.1:{port}"
-        while httpx.Client(transport=httpx.HTTPTransport(retries=8)).get(f"{url}/health").status_code != 200:
-            pass
+        with httpx.Client(transport=httpx.HTTPTransport(retries=8)) as client:  # each waits twice as long as the last
+            assert client.get(f"{url}/health", timeout=30).status_code == 200
         yield url
     finally:
         child.terminate()
