@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -16,7 +16,7 @@ from aibrix_mw.counting import Counting
 from aibrix_mw.discovery import Discovery
 from aibrix_mw.endpoints import endpoints
 from aibrix_mw.errors import ConfigurationError, Fault
-from aibrix_mw.extras import metrics_layer
+from aibrix_mw.extras import metrics_layer, span_layers
 from aibrix_mw.headers import Forwarder
 from aibrix_mw.lifecycle import Lifecycle
 from aibrix_mw.limiting.model import ModelQuotas
@@ -39,6 +39,9 @@ from aibrix_mw.sharing import Sharing
 from aibrix_mw.upstream.base import Timeouts
 from aibrix_mw.upstream.http1 import Http1Upstream
 from aibrix_mw.upstream.schemes import SchemeUpstream
+
+if TYPE_CHECKING:  # needs an extra
+    from aibrix_mw.telemetry.otel import Tracing
 
 Outer = Sequence[type[Any] | Middleware]
 
@@ -86,6 +89,7 @@ class Gateway:
             self.scraper.run,
         ]
         self._made: dict[Any, Any] = {}
+        self.tracing: Tracing | None = None  # whoever sets traces up says so here
         observer, exposition = metrics_layer(
             settings,
             self.registry,
@@ -94,8 +98,9 @@ class Gateway:
             limiter=self.counting.limiter,
             quotas=self.quotas,
             ejected=self.choosing.admission.ejection.ejected,
+            spans_dropped=lambda: self.tracing.dropped if self.tracing is not None else 0,
         )
-        self.stack = self._stack([*outer], observer)
+        self.stack = self._stack([_layer(given) for given in outer], observer)
         self.admin = create_admin(self.lifecycle, self.registry, self.faults, exposition)
 
     @property
@@ -103,10 +108,11 @@ class Gateway:
         """What applies now."""
         return self.live.now
 
-    def _stack(self, outer: list[type[Any] | Middleware], observer: list[Middleware]) -> ASGIApp:
+    def _stack(self, outer: list[Middleware], observer: list[Middleware]) -> ASGIApp:
         """The whole request path, outermost first; each layer with the reason for its place."""
         settings, registry, paths = self.settings, self.registry, self.paths
         routing, limits = settings.routing, settings.limits
+        choice_spans, attempt_spans = span_layers(outer, registry, self.choosing.admission.ejection.ejected)
         layers = [
             *outer,
             # every answer carries an id, refusals included
@@ -154,6 +160,7 @@ class Gateway:
             *([Middleware(self.sharing.limit_users, paths=paths)] if self.sharing.limits_users(settings.users) else []),
             # a request that passes goes to a pod at once, or gives back what it took
             Middleware(RateLimitMiddleware, quota=quoting(self.quotas), limiter=self.counting.limiter, paths=paths),
+            *choice_spans,
             # chooses and holds the pod; around all that asks engines, because it repeats what fails there
             Middleware(
                 RoutingMiddleware,
@@ -165,11 +172,11 @@ class Gateway:
             ),
             # where the choice is a pair, the prompt is computed before the answer
             Middleware(DisaggregationMiddleware, prefills=self._prefills()),
+            *attempt_spans,
         ]
         app: ASGIApp = self._proxy(paths)
         for layer in reversed(layers):
-            made = layer if isinstance(layer, Middleware) else Middleware(layer)
-            app = self._made[made.cls] = made.cls(app, *made.args, **made.kwargs)
+            app = self._made[layer.cls] = layer.cls(app, *layer.args, **layer.kwargs)
         return app
 
     def _timeouts(self) -> Timeouts:
@@ -257,3 +264,7 @@ class Gateway:
         if limit_users not in self._made and self.sharing.limits_users(users):
             plan = self._made[PlanMiddleware]
             plan.app = self._made[limit_users] = limit_users(plan.app, self.paths)
+
+
+def _layer(given: type[Any] | Middleware) -> Middleware:
+    return given if isinstance(given, Middleware) else Middleware(cast(Any, given))

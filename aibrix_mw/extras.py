@@ -1,6 +1,7 @@
 """Parts that need an extra of the package: imported only when they are on, missed with a word on what to install."""
 
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from starlette.middleware import Middleware
@@ -39,6 +40,7 @@ def metrics_layer(
     limiter: Limiter | SharedLimiter,
     quotas: ModelQuotas,
     ejected: Callable[[], Iterable[Pod]],
+    spans_dropped: Callable[[], int],
 ) -> tuple[list[Middleware], Exposition | None]:
     """The metrics layer and what the admin port exposes; nothing when they are off."""
     if not settings.metrics.enabled:
@@ -51,9 +53,27 @@ def metrics_layer(
     except ImportError as error:
         reason = "needs prometheus_client: pip install 'aibrix-mw[metrics]', or set it to false"
         raise ConfigurationError([Fault("metrics.enabled", reason)]) from error
-    metrics = GatewayMetrics(registry, per_pod=settings.metrics.per_pod, strategies=catalogue, ejected=ejected)
+    metrics = GatewayMetrics(
+        registry,
+        per_pod=settings.metrics.per_pod,
+        strategies=catalogue,
+        ejected=ejected,
+        spans_dropped=spans_dropped,
+    )
     metrics.registry.register(DiscoveryMetrics(registry, followed))
     limits = LimitMetrics(limiter, quotas.limits)
     metrics.registry.register(limits)
     limiter.on_trip = limits.trips[()].observe
-    return [Middleware(MetricsMiddleware, metrics=metrics)], metrics.exposition
+    return [Middleware(MetricsMiddleware, metrics=metrics, watched=False)], metrics.exposition
+
+
+def span_layers(
+    outer: Sequence[Middleware], registry: PodRegistry, ejected: Callable[[], Iterable[Pod]]
+) -> tuple[list[Middleware], list[Middleware]]:
+    """What a trace needs around routing and around the proxy; nothing where no TracingMiddleware is outside."""
+    tracing = sys.modules.get("aibrix_mw.middleware.tracing")  # who names it has imported it
+    if tracing is None or not any(layer.cls is tracing.TracingMiddleware for layer in outer):
+        return [], []
+    from aibrix_mw.middleware.spans import AttemptSpanMiddleware, RouteSpanMiddleware
+
+    return [Middleware(RouteSpanMiddleware, registry=registry, ejected=ejected)], [Middleware(AttemptSpanMiddleware)]

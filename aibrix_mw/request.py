@@ -183,11 +183,3 @@ def replace_value(body: bytes | bytearray, key: str, value: bytes) -> bytes:
             parts += [body[at:start], value]
             at = end
     return b"".join([*parts, body[at:]])
-
-
-def set_value(body: bytes | bytearray, key: str, value: bytes) -> bytes:
-    """The JSON object, which is not empty, with a top-level key of this value only, all other bytes as they were."""
-    if any(name == key for name, _, _ in top_level_values(body)):
-        return replace_value(body, key, value)
-    start = body.index(b"{") + 1
-    return b"".join((body[:start], msgspec.json.encode(key), b": ", value, b", ", body[start:]))

@@ -48,7 +48,6 @@ STRATEGIES = [
     "nonsense",
     "nonsense:2,least-request",
     "random:1,least-request",
-    "pd",
     "a b",
 ]
 NOT_JSON = "the body is not valid JSON: "

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aibrix_mw.usage import Usage, UsageReader
+from aibrix_mw.tokens import Usage
+from aibrix_mw.usage import UsageReader
 
 JSON = [(b"content-type", b"application/json")]
 SSE = [(b"content-type", b"text/event-stream; charset=utf-8")]

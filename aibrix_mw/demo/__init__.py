@@ -18,6 +18,7 @@ from aibrix_mw.demo.tour import take_tour
 from aibrix_mw.server import Server, new_loop
 from aibrix_mw.settings import LogSettings, load
 from aibrix_mw.telemetry.logs import set_up_logging
+from aibrix_mw.tracing import keep_traces, tracing_layers
 
 Echo = Callable[[str], object]
 
@@ -55,7 +56,10 @@ def _free(wanted: int | None, usual: int, taken: int | None = None) -> int:
 async def _run(echo: Echo, folder: Path, ports: tuple[int, int], store: str | None, *, tour: bool) -> bool:
     async with open_engines(_BRISK if tour else _HANDY) as engines:
         settings, pods = write_files(folder, ports, engines, store)
-        gateway = create_app(load(settings, env={}))
+        loaded = load(settings, env={})
+        tracing = keep_traces(loaded)
+        gateway = create_app(loaded, outer=tracing_layers(loaded, tracing))
+        gateway.tracing = tracing
         gateway.follow(settings, lambda: load(settings, env={}))
         touring: list[asyncio.Task[bool]] = []
 

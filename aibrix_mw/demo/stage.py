@@ -120,6 +120,7 @@ models: # read again when it changes, like log.level; all else needs a restart
 listen: {{host: {LOOPBACK}, port: {ports[0]}, admin_port: {ports[1]}}}
 discovery: {{static: {{file: "{pods}"}}}}
 store: {{url: {store or "null"}}}
+tracing: {{sample_ratio: 1.0}}
 users: {{records: {{{USER}: {{rpm: {USER_LIMIT}}}}}}}
 ejection: {{base: 1}} # seconds, so that one can wait for it
 shutdown: {{delay: 0, grace: 1}}

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aibrix_mw.outcome import Outcome
+from aibrix_mw.request import InferenceRequest
 from aibrix_mw.scope import (
     ATTEMPT,
     LIMIT_HIT,
@@ -16,23 +17,36 @@ from aibrix_mw.scope import (
     REFUNDED,
     REQUEST,
     TARGET,
+    TRACE,
     want_usage,
 )
+from aibrix_mw.telemetry.histogram import Histogram
 from aibrix_mw.telemetry.metrics import UNKNOWN_MODEL, GatewayMetrics
-from aibrix_mw.usage import Usage
+from aibrix_mw.tokens import Usage
+from aibrix_mw.watched import Watched
 
 _CRASHED = Outcome(name="internal_error", status=500)
 
 
 class MetricsMiddleware:
-    """Reads what the layers inside have left in the scope; costs nothing while an answer streams."""
+    """Reads what the layers inside have left in the scope; costs nothing while an answer streams.
+
+    Around an application whose answers are its own they are `watched`; our proxy gives an account of them itself.
+    """
 
     def __init__(
-        self, app: ASGIApp, *, metrics: GatewayMetrics, clock: Callable[[], float] = time.perf_counter
+        self,
+        app: ASGIApp,
+        *,
+        metrics: GatewayMetrics,
+        watched: bool = True,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.app = app
+        self.app = Watched(app, clock) if watched else app
         self.metrics = metrics
         self.clock = clock
+        self._cells: dict[str, ModelCells] = {}
+        self._routing: dict[tuple[str, str], tuple[Histogram, Histogram]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the inner application and record how the request ended."""
@@ -55,44 +69,99 @@ class MetricsMiddleware:
         ended = self.clock()
         request, profile = REQUEST.get(scope), PROFILE.get(scope)
         model = request.model if request is not None else UNKNOWN_MODEL
-        profile_name = profile.name if profile is not None else ""
-        metrics.requests[model, profile_name, str(outcome.status), outcome.name] += 1
-        if REFUNDED.get(scope) and LIMIT_HIT.get(scope) is not None:
-            metrics.refunds[model, profile_name] += 1
-        if outcome.name == "limited":
-            metrics.rejections[model, profile_name] += 1
-        elif outcome.name == "stream_truncated":
-            metrics.truncated[model,] += 1
-        elif outcome.name == "client_cancelled":
-            metrics.cancelled[model,] += 1
+        name = outcome.name
+        metrics.requests[model, profile.name if profile is not None else "", str(outcome.status), name] += 1
+        if name != "ok":
+            self._record_end(scope, name, model, profile.name if profile is not None else "")
         if request is None:
             return
-        metrics.duration[model,].observe(ended - begun)
-        if outcome.first_byte:
-            metrics.first_byte[model,].observe(outcome.first_byte - begun)
-            body_wait = request.received - begun
-            metrics.overhead[()].observe(ended - begun - body_wait - (outcome.last_byte - outcome.sent))
+        first_byte = outcome.first_byte
+        if not first_byte:
+            metrics.duration[model,].observe(ended - begun)
+        else:
+            cells = self._cells.get(model)
+            if cells is None:
+                cells = self._cells[model] = ModelCells(metrics, model)
+            cells.duration.observe(ended - begun)
+            cells.first_byte.observe(first_byte - begun)
+            waited = request.received - begun + outcome.last_byte - outcome.sent  # for the client, for the engine
+            cells.overhead.observe(ended - begun - waited)
             if request.stream and outcome.status < 400:
-                metrics.first_token[model,].observe(outcome.first_byte - begun)
-        if usage is not None:
-            metrics.count_tokens(model, usage)
-        self._record_routing(scope, outcome, model, begun)
+                metrics.first_token[model,].observe(first_byte - begun)
+                if usage is not None and usage.output > 1:
+                    seconds = (outcome.last_byte - first_byte) / (usage.output - 1)
+                    metrics.between_tokens[model,].observe(seconds)
+            if usage is not None:
+                cells.count_tokens(usage)
+        self._record_routing(scope, first_byte > 0, model, begun)
+        if TRACE.key in scope:
+            self._exemplify(TRACE.require(scope).trace_id, request, outcome, begun, ended)
 
-    def _record_routing(self, scope: Scope, outcome: Outcome, model: str, begun: float) -> None:
+    def _exemplify(
+        self, trace_id: str, request: InferenceRequest, outcome: Outcome, begun: float, ended: float
+    ) -> None:
+        """Name the trace of a request with what it took, so that a slow one is found from a graph."""
+        now, metrics = time.time(), self.metrics
+        metrics.duration[request.model,].exemplify(ended - begun, trace_id, now)
+        if request.stream and outcome.first_byte and outcome.status < 400:
+            metrics.first_token[request.model,].exemplify(outcome.first_byte - begun, trace_id, now)
+
+    def _record_end(self, scope: Scope, name: str, model: str, profile: str) -> None:
+        """What only requests that went wrong are counted in."""
+        metrics = self.metrics
+        if REFUNDED.get(scope) and LIMIT_HIT.get(scope) is not None:
+            metrics.refunds[model, profile] += 1
+        if name == "limited":
+            metrics.rejections[model, profile] += 1
+        elif name == "stream_truncated":
+            metrics.truncated[model,] += 1
+        elif name == "client_cancelled":
+            metrics.cancelled[model,] += 1
+
+    def _record_routing(self, scope: Scope, answered: bool, model: str, begun: float) -> None:
         attempt, plan, target = ATTEMPT.get(scope), PLAN.get(scope), TARGET.get(scope)
         if attempt is None or plan is None or target is None:
             return
-        strategy = self.metrics.strategy_label(plan.strategy_name)
-        self.metrics.pick[strategy,].observe(attempt.pick_seconds)
-        self.metrics.routing[model, strategy].observe(attempt.picked - begun)
-        answered = outcome.first_byte > 0 and len(attempt.failed) < attempt.number
-        self.metrics.count_attempts(model, attempt.failed, answered=answered)
+        metrics = self.metrics
+        strategy = metrics.strategy_label(plan.strategy_name)
+        cells = self._routing.get((model, strategy))
+        if cells is None:
+            cells = self._routing[model, strategy] = (metrics.pick[strategy,], metrics.routing[model, strategy])
+        cells[0].observe(attempt.pick_seconds)
+        cells[1].observe(attempt.picked - begun)
+        failed = attempt.failed
+        for one in failed:
+            metrics.attempts[model, one.reason] += 1
+        if answered and len(failed) < attempt.number:
+            metrics.attempts[model, "ok"] += 1
         if target.match is not None:
-            self.metrics.match[model,].observe(target.match)
+            metrics.match[model,].observe(target.match)
         if target.fallback is not None:
-            self.metrics.fallbacks[model, strategy, target.fallback] += 1
+            metrics.fallbacks[model, strategy, target.fallback] += 1
         if target.alone is not None:
-            self.metrics.pd_fallbacks[model, target.alone] += 1
+            metrics.pd_fallbacks[model, target.alone] += 1
         legs = PREFILLS.get(scope)
         if legs is not None:
-            self.metrics.count_prefills(model, legs)
+            metrics.count_prefills(model, legs)
+
+
+class ModelCells:
+    """What is counted of each of a model's answers, looked up once."""
+
+    __slots__ = ("_cached", "_input", "_output", "_tokens", "duration", "first_byte", "overhead")
+
+    def __init__(self, metrics: GatewayMetrics, model: str) -> None:
+        self.duration: Histogram = metrics.duration[model,]
+        self.first_byte: Histogram = metrics.first_byte[model,]
+        self.overhead: Histogram = metrics.overhead[()]
+        self._tokens = metrics.tokens
+        self._input = (model, "input")
+        self._output = (model, "output")
+        self._cached = (model, "cached")
+
+    def count_tokens(self, usage: Usage) -> None:
+        """Count what the engine has counted for one request."""
+        tokens = self._tokens
+        tokens[self._input] += usage.input
+        tokens[self._output] += usage.output
+        tokens[self._cached] += usage.cached

@@ -20,8 +20,9 @@ from aibrix_mw.keys import cache_salt
 from aibrix_mw.multipart import FormModel, boundary_of
 from aibrix_mw.paths import INFERENCE_PATHS, route_path
 from aibrix_mw.pods.registry import PodRegistry
-from aibrix_mw.request import InferenceRequest, RequestFields, parse_fields, replace_value, set_value
+from aibrix_mw.request import InferenceRequest, RequestFields, parse_fields, replace_value
 from aibrix_mw.scope import CLIENT_LEFT, KEY, OUTCOME, REQUEST, InferencePaths, headers_of, refuse
+from aibrix_mw.splice import JsonObject
 
 _LONGEST_NUMBER = 18
 
@@ -126,7 +127,7 @@ class ModelMiddleware:
         if self.isolate_tenants:
             tenant = KEY.require(scope).tenant
             if form is None:
-                body = set_value(body, "cache_salt", msgspec.json.encode(cache_salt(tenant)))
+                body = JsonObject(body).edited({"cache_salt": msgspec.json.encode(cache_salt(tenant))})
         return InferenceRequest(
             model=served.model,
             requested_model=fields.model,

@@ -24,7 +24,7 @@ NOT_YET: tuple[str, ...] = (
     "limits.waiting_room",
     "log.access",
     "stream.keepalive",
-    "tracing",
+    "tracing.capture_text",
 )
 
 # Dotted paths that apply at once when the file changes; all else needs a restart.

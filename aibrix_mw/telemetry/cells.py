@@ -1,38 +1,14 @@
 """Cells that the hot path counts in, and what prometheus_client makes of them at a scrape."""
 
-from bisect import bisect_left
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from typing import Any
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, Exemplar, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from aibrix_mw.telemetry.families import Family
+from aibrix_mw.telemetry.histogram import Histogram
 
 Labels = tuple[str, ...]
-
-
-class Histogram:
-    """Counts by bucket; the last one is +Inf."""
-
-    __slots__ = ("bounds", "counts", "sum")
-
-    def __init__(self, bounds: Sequence[float]) -> None:
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.sum = 0.0
-
-    def observe(self, value: float) -> None:
-        """Count one value."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.sum += value
-
-    def buckets(self) -> list[tuple[str, float]]:
-        """Cumulative counts by upper bound, as prometheus_client wants them."""
-        rows, total = [], 0
-        for bound, count in zip((*self.bounds, float("inf")), self.counts, strict=True):
-            total += count
-            rows.append(("+Inf" if bound == float("inf") else f"{bound:.10g}", float(total)))
-        return rows
 
 
 class HistogramFamily(dict[Labels, Histogram]):
@@ -50,16 +26,27 @@ class HistogramFamily(dict[Labels, Histogram]):
         """The family as prometheus_client exports it."""
         exported = HistogramMetricFamily(self.family.name, self.family.help, labels=self.family.labels)
         for labels, child in self.items():
-            exported.add_metric(labels, buckets=child.buckets(), sum_value=child.sum)
+            exported.add_metric(labels, buckets=_with_exemplars(child), sum_value=child.sum)
         return exported
 
 
-class CounterFamily(Counter[Labels]):
-    """Counts by label values."""
+def _with_exemplars(child: Histogram) -> list[Any]:
+    """Its buckets, with the trace of which a value was counted where one is known."""
+    rows: list[Any] = [*child.buckets()]
+    for at, (trace_id, value, when) in child.exemplars.items():
+        rows[at] = (*rows[at], Exemplar({"trace_id": trace_id}, value, when))
+    return rows
+
+
+class CounterFamily(dict[Labels, float]):
+    """Counts by label values; those that nobody has counted are 0."""
 
     def __init__(self, family: Family) -> None:
         super().__init__()
         self.family = family
+
+    def __missing__(self, labels: Labels) -> int:
+        return 0
 
     def collect(self) -> Metric:
         """The family as prometheus_client exports it."""

@@ -6,38 +6,41 @@ families of them when somebody scrapes. What the registry knows anyway is read a
 
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator
+from functools import lru_cache, partial
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from aibrix_mw.outcome import FailedAttempt, Prefill
+from aibrix_mw.outcome import Prefill
 from aibrix_mw.pods.pod import Pod
 from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.strategies import TABLE
 from aibrix_mw.telemetry import families as names
 from aibrix_mw.telemetry.cells import CounterFamily, HistogramFamily, Labels, counter, gauge
-from aibrix_mw.usage import Usage
 
 UNKNOWN_MODEL = "_unknown"
 
 
 class GatewayMetrics(Collector):
-    """All families of one gateway, in a registry of its own."""
+    """All families of one gateway, in a registry of its own unless one is given."""
 
     def __init__(
         self,
-        pods: PodRegistry,
+        pods: PodRegistry | None = None,
         *,
+        registry: CollectorRegistry | None = None,
         per_pod: bool = True,
         strategies: Container[str] = TABLE,
         ejected: Callable[[], Iterable[Pod]] = tuple,
+        spans_dropped: Callable[[], int] = int,
     ) -> None:
-        self.pods = pods
+        self.pods = pods if pods is not None else PodRegistry()
         self.ejected = ejected
         self.per_pod = per_pod
-        self.strategies = strategies
+        self.spans_dropped = spans_dropped
+        self.strategy_label = lru_cache(maxsize=1024)(partial(_strategy_label, strategies))
         self.requests = CounterFamily(names.REQUESTS)
         self.duration = HistogramFamily(names.REQUEST_DURATION)
         self.first_byte = HistogramFamily(names.FIRST_BYTE)
@@ -45,6 +48,7 @@ class GatewayMetrics(Collector):
         self.routing = HistogramFamily(names.ROUTING_DURATION)
         self.pick = HistogramFamily(names.PICK_DURATION)
         self.match = HistogramFamily(names.PREFIX_MATCH)
+        self.between_tokens = HistogramFamily(names.BETWEEN_TOKENS)
         self.overhead = HistogramFamily(names.OVERHEAD)
         self.prefill = HistogramFamily(names.PD_PREFILL_DURATION)
         self.attempts = CounterFamily(names.UPSTREAM_ATTEMPTS)
@@ -57,26 +61,13 @@ class GatewayMetrics(Collector):
         self.prefill_errors = CounterFamily(names.PD_PREFILL_ERRORS)
         self.pd_fallbacks = CounterFamily(names.PD_FALLBACK)
         self.cells = [cell for cell in vars(self).values() if isinstance(cell, (CounterFamily, HistogramFamily))]
-        self.registry = CollectorRegistry()
+        self.registry = registry if registry is not None else CollectorRegistry()
         self.registry.register(self)
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """Metrics text in the format that an Accept header asks for, and its content type."""
         encode, content_type = choose_encoder(accept)
         return encode(self.registry), content_type
-
-    def strategy_label(self, name: str) -> str:
-        """A strategy's name as a bounded label: what is not in the table is a list, or a class that settings name."""
-        if name in self.strategies:
-            return name
-        return "custom" if name.rpartition(":")[2].isidentifier() and "," not in name else "list"
-
-    def count_attempts(self, model: str, failed: Iterable[FailedAttempt], *, answered: bool) -> None:
-        """Count the tries of one request: those that failed, and the one that was answered."""
-        for attempt in failed:
-            self.attempts[model, attempt.reason] += 1
-        if answered:
-            self.attempts[model, "ok"] += 1
 
     def count_prefills(self, model: str, legs: Iterable[Prefill]) -> None:
         """Count the prefill legs of one request."""
@@ -86,16 +77,11 @@ class GatewayMetrics(Collector):
             elif leg.reason is None:
                 self.prefill[model,].observe(leg.ended - leg.started)
 
-    def count_tokens(self, model: str, usage: Usage) -> None:
-        """Count what the engine has counted for one request."""
-        self.tokens[model, "input"] += usage.input
-        self.tokens[model, "output"] += usage.output
-        self.tokens[model, "cached"] += usage.cached
-
     def collect(self) -> Iterator[Metric]:
         """All families, for prometheus_client."""
         for cell in self.cells:
             yield cell.collect()
+        yield counter(names.SPANS_DROPPED, [((), self.spans_dropped())])
         yield from self._collect_models()
         if self.per_pod:
             yield from self._collect_pods()
@@ -123,3 +109,10 @@ class GatewayMetrics(Collector):
         ]
         yield gauge(names.POD_IN_FLIGHT, ((labels, pod.held) for labels, pod in pods))
         yield gauge(names.POD_READY, ((labels, pod.info.excluded is None) for labels, pod in pods))
+
+
+def _strategy_label(table: Container[str], name: str) -> str:
+    """A strategy's name as a bounded label: what is not in the table is a list, or a class that settings name."""
+    if name in table:
+        return name
+    return "custom" if name.rpartition(":")[2].isidentifier() and "," not in name else "list"

@@ -59,7 +59,7 @@ def test_f71_every_strategy_that_looks_at_prompts_keeps_tenants_apart(name):
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ('{"model": "m" }', '{"cache_salt": "SALT", "model": "m" }'),
+        ('{"model": "m" }', '{"model": "m" ,"cache_salt":"SALT"}'),
         ('\n{ "model": "m", "cache_salt" : "mine"}', '\n{ "model": "m", "cache_salt" : "SALT"}'),
         ('{"cache_salt": null, "model": "m"}', '{"cache_salt": "SALT", "model": "m"}'),
         ('{"model": "m", "cache\\u005fsalt": {"a": []}}', '{"model": "m", "cache\\u005fsalt": "SALT"}'),
@@ -67,7 +67,7 @@ def test_f71_every_strategy_that_looks_at_prompts_keeps_tenants_apart(name):
             '{"cache_salt": "x", "model": "m", "cache_salt": "y"}',
             '{"cache_salt": "SALT", "model": "m", "cache_salt": "SALT"}',
         ),
-        ('{"model": "m", "x": {"cache_salt": "x"}}', '{"cache_salt": "SALT", "model": "m", "x": {"cache_salt": "x"}}'),
+        ('{"model": "m", "x": {"cache_salt": "x"}}', '{"model": "m", "x": {"cache_salt": "x"},"cache_salt":"SALT"}'),
     ],
 )
 @pytest.mark.parametrize("path", [COMPLETIONS, "/v1/chat/completions", "/v1/messages"])
