@@ -64,7 +64,7 @@ def metrics_layer(
     limits = LimitMetrics(limiter, quotas.limits)
     metrics.registry.register(limits)
     limiter.on_trip = limits.trips[()].observe
-    return [Middleware(MetricsMiddleware, metrics=metrics)], metrics.exposition
+    return [Middleware(MetricsMiddleware, metrics=metrics, watched=False)], metrics.exposition
 
 
 def span_layers(

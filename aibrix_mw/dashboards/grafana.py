@@ -25,7 +25,10 @@ class Query(msgspec.Struct, frozen=True):
 
 
 class Panel(msgspec.Struct, frozen=True, kw_only=True):
-    """One picture. `steps` are (value, colour) from which on a value is shown so; `kind` text shows the description."""
+    """One picture. `steps` are (value, colour) from which on a value is shown so; `kind` text shows the description.
+
+    `exemplars`: requests whose trace is known are dots that lead to it.
+    """
 
     title: str
     description: str
@@ -39,6 +42,7 @@ class Panel(msgspec.Struct, frozen=True, kw_only=True):
     minimum: float | None = 0
     maximum: float | None = None
     traceql: bool = False
+    exemplars: bool = False
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -160,8 +164,9 @@ def _target(panel: Panel, query: Query, ref: str) -> Json:
         return {"refId": ref, "datasource": TEMPO, "queryType": "traceql", "query": query.expr} | found
     now = panel.kind == "bargauge"
     asked = {"expr": query.expr, "legendFormat": query.legend or "__auto", "instant": now, "range": not now}
-    heat = {"format": "heatmap"} if panel.kind == "heatmap" else {}
-    return {"refId": ref, "datasource": PROMETHEUS} | asked | heat
+    asked |= {"format": "heatmap"} if panel.kind == "heatmap" else {}
+    asked |= {"exemplar": True} if panel.exemplars else {}
+    return {"refId": ref, "datasource": PROMETHEUS} | asked
 
 
 def _field(panel: Panel) -> Json:

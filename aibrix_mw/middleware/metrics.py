@@ -23,17 +23,26 @@ from aibrix_mw.scope import (
 from aibrix_mw.telemetry.histogram import Histogram
 from aibrix_mw.telemetry.metrics import UNKNOWN_MODEL, GatewayMetrics
 from aibrix_mw.tokens import Usage
+from aibrix_mw.watched import Watched
 
 _CRASHED = Outcome(name="internal_error", status=500)
 
 
 class MetricsMiddleware:
-    """Reads what the layers inside have left in the scope; costs nothing while an answer streams."""
+    """Reads what the layers inside have left in the scope; costs nothing while an answer streams.
+
+    Around an application whose answers are its own they are `watched`; our proxy gives an account of them itself.
+    """
 
     def __init__(
-        self, app: ASGIApp, *, metrics: GatewayMetrics, clock: Callable[[], float] = time.perf_counter
+        self,
+        app: ASGIApp,
+        *,
+        metrics: GatewayMetrics,
+        watched: bool = True,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.app = app
+        self.app = Watched(app, clock) if watched else app
         self.metrics = metrics
         self.clock = clock
         self._cells: dict[str, ModelCells] = {}

@@ -24,18 +24,19 @@ UNKNOWN_MODEL = "_unknown"
 
 
 class GatewayMetrics(Collector):
-    """All families of one gateway, in a registry of its own."""
+    """All families of one gateway, in a registry of its own unless one is given."""
 
     def __init__(
         self,
-        pods: PodRegistry,
+        pods: PodRegistry | None = None,
         *,
+        registry: CollectorRegistry | None = None,
         per_pod: bool = True,
         strategies: Container[str] = TABLE,
         ejected: Callable[[], Iterable[Pod]] = tuple,
         spans_dropped: Callable[[], int] = int,
     ) -> None:
-        self.pods = pods
+        self.pods = pods if pods is not None else PodRegistry()
         self.ejected = ejected
         self.per_pod = per_pod
         self.spans_dropped = spans_dropped
@@ -60,7 +61,7 @@ class GatewayMetrics(Collector):
         self.prefill_errors = CounterFamily(names.PD_PREFILL_ERRORS)
         self.pd_fallbacks = CounterFamily(names.PD_FALLBACK)
         self.cells = [cell for cell in vars(self).values() if isinstance(cell, (CounterFamily, HistogramFamily))]
-        self.registry = CollectorRegistry()
+        self.registry = registry if registry is not None else CollectorRegistry()
         self.registry.register(self)
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
