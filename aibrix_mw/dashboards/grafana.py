@@ -206,7 +206,13 @@ def _options(panel: Panel) -> Json:
     if panel.kind == "heatmap":
         scheme = {"mode": "scheme", "scheme": "Oranges", "steps": 64, "exponent": 0.5}
         axis = {"unit": panel.unit}
-        return {"calculate": False, "color": scheme, "yAxis": axis, "cellGap": 1, "tooltip": {"mode": "single"}}
+        return {
+            "calculate": False,
+            "color": scheme,
+            "yAxis": axis,
+            "cellGap": 1,
+            "tooltip": {"show": True, "yHistogram": True},
+        }
     if panel.kind == "table":
         return {"showHeader": True, "cellHeight": "sm"}
     legend = {"displayMode": "table", "placement": "bottom", "showLegend": True, "calcs": ["lastNotNull", "max"]}
