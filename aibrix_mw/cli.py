@@ -138,8 +138,9 @@ def _serve(read: Callable[[], Settings], file: Path | None) -> None:
         gateway.follow(file, read_again)
 
     def announce(server: Server) -> None:
+        admin_host = settings.listen.admin_host or "*"
         logging.getLogger("aibrix_mw").info(
-            "serving on port %d, admin on %s port %d", server.client.port, settings.listen.admin_host, server.admin.port
+            "serving on port %d, admin on %s port %d", server.client.port, admin_host, server.admin.port
         )
 
     try:
