@@ -91,7 +91,7 @@ class Engine(Child):
     seconds, so that they get what these leave.
     """
 
-    def __init__(self, name: str, installation: Path, folder: Path) -> None:
+    def __init__(self, name: str, installation: Path, folder: Path, collector: str) -> None:
         port = free_port()
         programs = installation / "venv" / "bin"
         options = {
@@ -102,6 +102,7 @@ class Engine(Child):
             "--max-model-len": "4096",
             "--max-num-seqs": "16",
             "--distributed-executor-backend": "uni",
+            "--otlp-traces-endpoint": f"{collector}/v1/traces",
         }
         model = str(installation / "model")
         flags = [word for option in options.items() for word in option]
@@ -117,6 +118,8 @@ class Engine(Child):
             "VLLM_CPU_KVCACHE_SPACE": "1",
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
             "OMP_NUM_THREADS": "1",
+            "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf",
+            "OTEL_BSP_SCHEDULE_DELAY": "200",
         }
         super().__init__(name, command, port, folder / f"{name}.log", environment)
 
@@ -128,13 +131,14 @@ class Engine(Child):
 class Gateway(Child):
     """`aibrix_mw serve` in front of these engines."""
 
-    def __init__(self, engines: list[Engine], folder: Path) -> None:
+    def __init__(self, engines: list[Engine], folder: Path, collector: str) -> None:
         port, admin_port = free_port(), free_port()
         settings = folder / "settings.yaml"
         settings.write_text(yaml.safe_dump(self._settings(port, admin_port, engines)))
         pods = [word for engine in engines for word in ("--pod", f"{MODEL}={engine.url}")]
         command = [sys.executable, "-m", "aibrix_mw", "serve", "--settings", str(settings), *pods]
-        super().__init__("gateway", command, port, folder / "gateway.log", {})
+        environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector, "OTEL_BSP_SCHEDULE_DELAY": "200"}
+        super().__init__("gateway", command, port, folder / "gateway.log", environment)
         self.admin_url = f"http://127.0.0.1:{admin_port}"
 
     @staticmethod
@@ -143,6 +147,7 @@ class Gateway(Child):
             "listen": {"host": "127.0.0.1", "port": port, "admin_port": admin_port},
             "models": {MODEL: {"aliases": [ALIAS]}, UNSERVED: {"endpoints": [engine.url for engine in engines]}},
             "shutdown": {"delay": 0, "grace": 5},
+            "tracing": {"sample_ratio": 1.0},
         }
 
     async def metric(self, name: str, **labels: str) -> float:
