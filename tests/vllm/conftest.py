@@ -66,7 +66,9 @@ def both(
     installation: Path, tmp_path_factory: pytest.TempPathFactory, report: dict[str, str], collector: Receiver
 ) -> Iterator[list[Engine]]:
     folder = tmp_path_factory.mktemp("engines")
-    engines = [Engine(name, installation, folder, collector.url) for name in ("engine-a", "engine-b")]
+    traces = ("--otlp-traces-endpoint", f"{collector.url}/v1/traces")
+    protocol = {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf", "OTEL_BSP_SCHEDULE_DELAY": "200"}
+    engines = [Engine(name, installation, folder, *traces, **protocol) for name in ("engine-a", "engine-b")]
     try:
         for engine in engines:
             engine.start()
@@ -93,7 +95,8 @@ def engines(both: list[Engine]) -> list[Engine]:
 def gateway(
     both: list[Engine], tmp_path_factory: pytest.TempPathFactory, report: dict[str, str], collector: Receiver
 ) -> Iterator[Gateway]:
-    gateway = Gateway(both, tmp_path_factory.mktemp("gateway"), collector.url)
+    exporter = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "200"}
+    gateway = Gateway(both, tmp_path_factory.mktemp("gateway"), **exporter)
     try:
         gateway.start()
         seconds = gateway.wait_ready(f"{gateway.admin_url}/readyz")
