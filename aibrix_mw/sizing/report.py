@@ -34,7 +34,7 @@ def seconds(value: float | None) -> str:
     """A time in milliseconds or seconds, `-` for none."""
     if value is None:
         return "-"
-    return f"{1000 * value:.1f} ms" if value < 0.1 else f"{value:.3g} s"
+    return f"{1000 * value:.1f} ms" if value < 0.0995 else f"{value:.3g} s"
 
 
 def percent(tried: Tried) -> str:
