@@ -59,9 +59,9 @@ async def test_where_nobody_counts(policy):
     await limiter.aclose()
 
 
-async def test_a_store_that_hangs():
+async def test_a_store_that_hangs(monkeypatch):
     stuck = open_limiter("redis://127.0.0.1:1", timeout=0.01)
-    stuck.windows.take = lambda _: asyncio.sleep(60)
+    monkeypatch.setattr(stuck.windows, "take", lambda _: asyncio.sleep(60))
     found = await levels(stuck, [(hourly(),)])
     assert found.why == "the store: TimeoutError"
     await stuck.aclose()
