@@ -12,6 +12,7 @@ from aibrix_mw.pods.pod import Pod
 from aibrix_mw.request import InferenceRequest
 from aibrix_mw.telemetry import conventions as name
 from aibrix_mw.telemetry.answer import AnswerReader
+from aibrix_mw.telemetry.text import AnswerText, input_messages
 from aibrix_mw.trace import format_traceparent
 
 if TYPE_CHECKING:  # siblings
@@ -41,9 +42,10 @@ def fail(span: Span, error_type: str) -> None:
 
 
 class RecordedTrace:
-    """The spans below the one of the server; a `Trace`."""
+    """The spans below the one of the server; a `Trace`. With `capture_text` they carry prompts and answers."""
 
-    def __init__(self, tracer: Tracer, server: Span) -> None:
+    def __init__(self, tracer: Tracer, server: Span, *, capture_text: bool = False) -> None:
+        self.capture_text = capture_text
         self.tracer = tracer
         self.server = server
         self.trace_id = f"{server.get_span_context().trace_id:032x}"
@@ -142,7 +144,11 @@ class TracedUpstream:
         )
         headers = [header for header in request.headers if header[0] not in TRACE_HEADERS]
         headers += trace_headers(span.get_span_context())
-        call = Call(span, streamed=self._request.stream and self._role is None)
+        text = None
+        if self._trace.capture_text:
+            span.set_attribute(name.INPUT_MESSAGES, input_messages(self._request))
+            text = AnswerText()
+        call = Call(span, streamed=self._request.stream and self._role is None, text=text)
         try:
             answer = await self._upstream.send(msgspec.structs.replace(request, headers=headers), timers)
         except BaseException as error:
@@ -174,8 +180,9 @@ class TracedUpstream:
 class Call:
     """The CLIENT span of one call to an engine, from its start to the end of the answer."""
 
-    def __init__(self, span: Span, *, streamed: bool) -> None:
+    def __init__(self, span: Span, *, streamed: bool, text: AnswerText | None = None) -> None:
         self.span = span
+        self._text = text
         self.streamed = streamed
         self._reader: AnswerReader | None = None
         self._ended = False
@@ -184,7 +191,7 @@ class Call:
         """The head of the answer is there."""
         self.span.add_event(name.HEADERS_EVENT)
         self.span.set_attribute(name.HTTP_STATUS, answer.status)
-        self._reader = AnswerReader(answer.headers)
+        self._reader = AnswerReader(answer.headers, self._text)
         self.streamed = self.streamed and answer.status < 400
         if answer.status >= 400:
             fail(self.span, str(answer.status))
@@ -224,6 +231,8 @@ class Call:
             self.span.set_attribute(name.RESPONSE_MODEL, reader.model[:256])
         if reader.finish_reasons:
             self.span.set_attribute(name.FINISH_REASONS, reader.finish_reasons)
+        if self._text is not None:
+            self.span.set_attribute(name.OUTPUT_MESSAGES, self._text.messages(reader.finish_reasons))
         if reader.usage is not None:
             self.span.set_attribute(name.INPUT_TOKENS, reader.usage.input)
             self.span.set_attribute(name.OUTPUT_TOKENS, reader.usage.output)

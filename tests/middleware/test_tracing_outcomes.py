@@ -191,6 +191,43 @@ async def test_a_limit_counted_here_makes_no_span(traced):
     assert not refused[0].error
 
 
+async def test_a_limit_that_a_store_counts(traced, valkey_url):
+    config = {"requestsPerSecond": 0, "profiles": {"default": {"requestsPerSecond": 1}}}
+    store = {"url": valkey_url, "namespace": "traced", "timeout": 5.0}
+    async with Running(outer=[traced.layer()], config=config, store=store) as running:
+        first = await running.ask()
+    assert first.status == 200
+    assert traced.tree() == [SERVER, ["INTERNAL aibrix_mw.limit"], ROUTE, CALL]
+    (limit,) = traced.named("aibrix_mw.limit")
+    assert limit.attributes == {
+        "aibrix_mw.limit": 1,
+        "aibrix_mw.limit.window": 1.0,
+        "aibrix_mw.limit.decision": "taken",
+        "aibrix_mw.limit.backend": "store",
+    }
+
+
+@pytest.mark.parametrize(("on_error", "backend"), [("local", "process"), ("open", "none"), ("refuse", None)])
+async def test_a_limit_while_the_store_hangs(traced, on_error, backend):
+    async def never(*_):
+        await asyncio.Event().wait()
+
+    config = {"profiles": {"default": {"requestsPerSecond": 1}}}
+    options = {"store": {"url": "redis://127.0.0.1:9"}, "rate_limit": {"on_store_error": on_error}}
+    async with Running(outer=[traced.layer()], config=config, **options) as running:
+        limiter = running.gateway.counting.limiter
+        limiter.breaker.away = None
+        limiter.windows.take = never
+        await running.ask()
+    (limit,) = traced.named("aibrix_mw.limit")
+    assert limit.attributes.get("aibrix_mw.limit.backend") == backend
+    assert limit.attributes["aibrix_mw.limit.decision"] == ("taken" if backend else "refused")
+    assert limit.error == (backend is None)
+    if backend is None:
+        assert traced.tree() == [f"{SERVER} !", ["INTERNAL aibrix_mw.limit !"]]
+        assert limit.attributes["error.type"] == "store_refused"
+
+
 # --- two legs
 
 PREFILL = "CLIENT chat m"

@@ -37,8 +37,8 @@ def test_nothing_speaks_against_good_answers():
     assert (figures.requests, figures.errors, figures.late, figures.cut) == (200, 0, 0.0, False)
     assert figures.first_p95 == pytest.approx(0.2)
     assert figures.token_p50 == pytest.approx(0.05)
-    assert figures.requests_per_second == pytest.approx(20.0)
-    assert figures.tokens_per_second == pytest.approx(220.0)
+    assert figures.requests_per_second == pytest.approx(20.0, rel=0.03)
+    assert figures.tokens_per_second == pytest.approx(220.0, rel=0.03)
     assert (figures.prompt_tokens, figures.output_tokens) == (512, 11)
 
 
