@@ -40,7 +40,7 @@ class Connector:
     @cached_property
     def controlled(self) -> frozenset[str]:
         """All members that a client must not give twice."""
-        return self.keys | ONE_TOKEN.keys()
+        return self.keys.union(ONE_TOKEN)
 
     def to_prefill(self, prefill: PodInfo, rng: Random) -> Edits:
         """What to change in the body for the prefill pod, ONE_TOKEN included."""
