@@ -16,7 +16,7 @@ from aibrix_mw.counting import Counting
 from aibrix_mw.discovery import Discovery
 from aibrix_mw.endpoints import endpoints
 from aibrix_mw.errors import ConfigurationError, Fault
-from aibrix_mw.extras import metrics_layer, span_layers
+from aibrix_mw.extras import metrics_layer
 from aibrix_mw.headers import Forwarder
 from aibrix_mw.lifecycle import Lifecycle
 from aibrix_mw.limiting.model import ModelQuotas
@@ -30,6 +30,7 @@ from aibrix_mw.middleware.ratelimit import RateLimitMiddleware, quoting
 from aibrix_mw.middleware.request_id import RequestIdMiddleware
 from aibrix_mw.middleware.routing import RoutingMiddleware
 from aibrix_mw.middleware.strict_http import StrictHttpMiddleware
+from aibrix_mw.observing import access_log, span_layers
 from aibrix_mw.paths import INFERENCE_PATHS
 from aibrix_mw.prefill import PrefillPods
 from aibrix_mw.proxy import Proxy, not_found
@@ -119,6 +120,7 @@ class Gateway:
             Middleware(RequestIdMiddleware),
             # outside of all that can refuse, so that every request is counted once
             *observer,
+            *access_log(settings, registry),
             # browsers hear of refusals too
             *cross_origin(settings.cors),
             # all that follows relies on there being one request, with one meaning

@@ -106,9 +106,9 @@ def _with_endpoints(settings: Settings, endpoints: tuple[str, ...]) -> Settings:
 
 def _serve(read: Callable[[], Settings], file: Path | None) -> None:
     from aibrix_mw.app import create_app
+    from aibrix_mw.observing import open_tracing, tracing_layers
     from aibrix_mw.server import Server, in_flight_cap, serve_gateway
     from aibrix_mw.telemetry.logs import set_up_logging
-    from aibrix_mw.tracing import open_tracing, tracing_layers
 
     settings = read()
     set_up_logging(settings.log)

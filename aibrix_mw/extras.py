@@ -1,7 +1,6 @@
 """Parts that need an extra of the package: imported only when they are on, missed with a word on what to install."""
 
-import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from starlette.middleware import Middleware
@@ -65,15 +64,3 @@ def metrics_layer(
     metrics.registry.register(limits)
     limiter.on_trip = limits.trips[()].observe
     return [Middleware(MetricsMiddleware, metrics=metrics, watched=False)], metrics.exposition
-
-
-def span_layers(
-    outer: Sequence[Middleware], registry: PodRegistry, ejected: Callable[[], Iterable[Pod]]
-) -> tuple[list[Middleware], list[Middleware]]:
-    """What a trace needs around routing and around the proxy; nothing where no TracingMiddleware is outside."""
-    tracing = sys.modules.get("aibrix_mw.middleware.tracing")  # who names it has imported it
-    if tracing is None or not any(layer.cls is tracing.TracingMiddleware for layer in outer):
-        return [], []
-    from aibrix_mw.middleware.spans import AttemptSpanMiddleware, RouteSpanMiddleware
-
-    return [Middleware(RouteSpanMiddleware, registry=registry, ejected=ejected)], [Middleware(AttemptSpanMiddleware)]

@@ -22,7 +22,6 @@ NOT_YET: tuple[str, ...] = (
     "limits.max_buffered_bytes",
     "limits.max_loop_lag",
     "limits.waiting_room",
-    "log.access",
     "stream.keepalive",
     "tracing.capture_text",
 )

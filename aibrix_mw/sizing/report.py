@@ -151,7 +151,7 @@ def _values(found: Answer, role: str, indent: str) -> list[str]:
         "sustainableRpsPerReplica": found.sizes[role].sustainable,
         "margin": found.want.margin,
     }
-    return [f"{indent}sizing:", *(f"{indent}  {key}: {value:g}" for key, value in numbers.items())]
+    return [f"{indent}sizing:", *(f"{indent}  {key}: {value:.10g}" for key, value in numbers.items())]
 
 
 def _aligned(cells: Sequence[Sequence[str]]) -> list[str]:

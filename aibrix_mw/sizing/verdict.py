@@ -14,6 +14,9 @@ MOST_ERRORS = 0.01
 MOST_LATE = 0.05
 """A p95 is above its bound exactly when more than this share of the requests is."""
 LIMITED = "status_429"
+_PAUSE = 10.0
+_PAUSE_SECONDS = 1.0
+"""A pause of ten times the bound per token, and of a second at least, is no slow token any more."""
 SILENT = ("stalled", "no_answer")
 
 
@@ -78,7 +81,7 @@ def judge(steps: Sequence[Step], bounds: Bounds) -> Verdict:
     requests = [record for records in counted for record in records]
     trends = [trend(step) for step in steps]
     late = max(_late(counted, bounds), key=_share)
-    reasons = (*_failures(requests), *_slow(requests, bounds), *_growing(trends))
+    reasons = (*_failures(requests), *_silent(requests, bounds), *_slow(requests, bounds), *_growing(trends))
     return Verdict(steps[0].plan.rate, _figures(steps, requests, trends, _share(late)), reasons, late)
 
 
@@ -113,6 +116,16 @@ def _failures(requests: Sequence[Record]) -> Iterator[Reason]:
     detail = next(record.detail for record in requests if record.error == worst)
     others = f"; {failed - kinds[worst]} failed otherwise" if failed > kinds[worst] else ""
     yield Reason(kind, f"{100 * kinds[worst] / len(requests):.1f} % of the requests {what}: {detail or worst}{others}")
+
+
+def _silent(requests: Sequence[Record], bounds: Bounds) -> Iterator[Reason]:
+    """Answers that had stopped in the middle when their step was cut: those behind them may only seem slow."""
+    patience = max(_PAUSE * bounds.per_token, _PAUSE_SECONDS)
+    cut = [one for one in requests if one.error == UNFINISHED and one.last is not None]
+    silent = sum(one.last is not None and one.ended - one.last > patience for one in cut)
+    if silent >= MOST_ERRORS * len(requests) and silent:
+        share = 100 * silent / len(requests)
+        yield Reason("stall", f"{share:.1f} % of the requests stalled: no token for {patience:.3g} s in mid-answer")
 
 
 def _slow(requests: Sequence[Record], bounds: Bounds) -> Iterator[Reason]:

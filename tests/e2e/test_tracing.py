@@ -86,7 +86,7 @@ async def test_f69_f70_neither_prompt_nor_key_leaves(traced, receiver, tmp_path)
     keys = tmp_path / "keys.yaml"
     key = "sk-canary-of-a-key-that-is-known"
     keys.write_text(f"- {{name: k, sha256: {hashlib.sha256(key.encode()).hexdigest()}}}")
-    gateway = traced(AIBRIX_MW_AUTH__KEYS_FILE=str(keys), AIBRIX_MW_LOG__LEVEL="debug")
+    gateway = traced(AIBRIX_MW_AUTH__KEYS_FILE=str(keys), AIBRIX_MW_LOG__LEVEL="debug", AIBRIX_MW_LOG__ACCESS="all")
     message = [{"role": "user", "content": CANARY}]
     bodies = [chat(messages=message), chat(messages=message, stream=True), chat(messages=message, max_tokens=0)]
     bodies += [{"model": f"{CANARY}-model", "messages": message}]

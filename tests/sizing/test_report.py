@@ -1,3 +1,6 @@
+import json
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -7,6 +10,8 @@ from aibrix_mw.sizing.search import Bracket
 from aibrix_mw.sizing.sizes import Size, Want
 from aibrix_mw.sizing.verdict import Bounds
 from tests.sizing.results import document, measured
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_report_says_it_all():
@@ -76,3 +81,10 @@ def test_values_for_the_chart():
     both = yaml.safe_load(values(document(prefill=measured(), decode=measured()).answer))
     assert both["disaggregation"]["decode"]["sizing"]["sustainableRpsPerReplica"] == 20.4
     assert list(both["disaggregation"]) == ["prefill", "decode"]
+
+
+def test_the_chart_knows_these_values():
+    definitions = json.loads((ROOT / "chart" / "values.schema.json").read_text())["$defs"]
+    assert yaml.safe_load(values(document().answer))["sizing"].keys() == definitions["sizing"]["properties"].keys()
+    assert "sizing" in definitions["role"]["properties"]
+    assert {"prefill", "decode"} <= definitions["model"]["properties"]["disaggregation"]["properties"].keys()

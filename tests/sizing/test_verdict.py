@@ -126,3 +126,16 @@ def test_a_step_of_which_nothing_counts():
     verdict = judge([Step(PLAN, [], 0.0)], BOUNDS)
     assert verdict.figures.requests_per_second == 0.0
     assert verdict.figures.first_p50 is None
+
+
+@pytest.mark.parametrize(
+    ("bounds", "silence", "kind"), [(BOUNDS, 1.5, "stall"), (BOUNDS, 0.9, ""), (Bounds(0.4), 9.0, "")]
+)
+def test_answers_that_stopped_in_the_middle_are_no_slow_ones(bounds, silence, kind):
+    def silent(due):
+        return Record(due, due, 12.0, min(due + 0.1, 12.0 - silence), 12.0 - silence, 2, error=UNFINISHED)
+
+    reasons = judge([step(every=15, otherwise=silent, seconds=12.0)], bounds).reasons
+    assert [reason.kind for reason in reasons if reason.kind == "stall"] == ([kind] if kind else [])
+    if kind:
+        assert reasons[0].text == "6.5 % of the requests stalled: no token for 1 s in mid-answer"

@@ -1,13 +1,21 @@
-"""Whether and where a served process traces; the SDK is imported only if it does."""
+"""The layers that write down what requests do, beside those that count: access log, spans.
+
+And whether and where a served process traces; nothing of OpenTelemetry is imported unless it does.
+"""
 
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from starlette.middleware import Middleware
 
 from aibrix_mw.errors import ConfigurationError, Fault
+from aibrix_mw.middleware.access_log import AccessLogMiddleware
+from aibrix_mw.middleware.spans import AttemptSpanMiddleware, RouteSpanMiddleware
 from aibrix_mw.paths import INFERENCE_PATHS
+from aibrix_mw.pods.pod import Pod
+from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.settings import Settings
 
 if TYPE_CHECKING:
@@ -66,3 +74,26 @@ def tracing_layers(settings: Settings, tracing: "Tracing | None") -> list[Middle
             paths=INFERENCE_PATHS | set(settings.routing.extra_paths),
         )
     ]
+
+
+def span_layers(
+    outer: Sequence[Middleware], registry: PodRegistry, ejected: Callable[[], Iterable[Pod]]
+) -> tuple[list[Middleware], list[Middleware]]:
+    """What a trace needs around routing and around the proxy; nothing where no TracingMiddleware is outside."""
+    tracing = sys.modules.get("aibrix_mw.middleware.tracing")  # who names it has imported it
+    if tracing is None or not any(layer.cls is tracing.TracingMiddleware for layer in outer):
+        return [], []
+    return [Middleware(RouteSpanMiddleware, registry=registry, ejected=ejected)], [Middleware(AttemptSpanMiddleware)]
+
+
+def access_log(settings: Settings, registry: PodRegistry) -> list[Middleware]:
+    """The access log as `log.access` says."""
+    if settings.log.access == "none":
+        return []
+    layer = Middleware(
+        AccessLogMiddleware,
+        only_errors=settings.log.access == "errors",
+        registry=registry,
+        client_may_choose="config-profile" in settings.routing.client_headers,
+    )
+    return [layer]
