@@ -129,7 +129,7 @@ class Engine(Child):
 class Gateway(Child):
     """`aibrix_mw serve` in front of these engines, or of those in a file of pods."""
 
-    def __init__(self, engines: list[Engine], folder: Path, pods_file: Path | None = None) -> None:
+    def __init__(self, engines: list[Engine], folder: Path, pods_file: Path | None = None, **variables: str) -> None:
         port, admin_port = free_port(), free_port()
         settings = folder / "settings.yaml"
         settings.write_text(yaml.safe_dump(self._settings(port, admin_port, engines)))
@@ -137,7 +137,7 @@ class Gateway(Child):
         if pods_file is not None:
             pods = ["--pods", str(pods_file)]
         command = [sys.executable, "-m", "aibrix_mw", "serve", "--settings", str(settings), *pods]
-        super().__init__("gateway", command, port, folder / "gateway.log", {})
+        super().__init__("gateway", command, port, folder / "gateway.log", variables)
         self.admin_url = f"http://127.0.0.1:{admin_port}"
 
     @staticmethod
@@ -146,6 +146,7 @@ class Gateway(Child):
             "listen": {"host": "127.0.0.1", "port": port, "admin_port": admin_port},
             "models": {MODEL: {"aliases": [ALIAS]}, UNSERVED: {"endpoints": [engine.url for engine in engines]}},
             "shutdown": {"delay": 0, "grace": 5},
+            "tracing": {"sample_ratio": 1.0},
         }
 
     async def metric(self, name: str, **labels: str) -> float:
