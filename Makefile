@@ -9,7 +9,7 @@ VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' aibrix_mw/__init__.py
 VLLM ?= .venv-vllm
 TRACEQL := .venv/traceql/node_modules/@grafana/lezer-traceql/package.json
 
-.PHONY: demo tour test test-compiled fuzz lint bench bench-memory bench-scraping simulate test-vllm chart image clean
+.PHONY: demo tour test test-size test-compiled fuzz lint bench bench-memory bench-scraping simulate test-vllm chart image clean
 
 demo: .venv/demo
 	$(BIN)/aibrix-mw demo
@@ -47,6 +47,10 @@ bench-memory: .venv-bench/ready
 
 bench-scraping: .venv/dev
 	$(BIN)/python -m tests.benchmarks.scraping
+
+# minutes of real load: whether `size` finds a capacity that is computed; for a machine that does nothing else
+test-size: .venv/dev
+	SIZE_TESTS=1 $(BIN)/pytest tests/sizing/test_capacity.py
 
 simulate: .venv/dev
 	$(BIN)/python -m tests.experiments

@@ -71,6 +71,7 @@ def tracing_layers(settings: Settings, tracing: "Tracing | None") -> list[Middle
             tracer_provider=tracing.provider,
             sample_ratio=tracing.sample_ratio,
             trust_parent=settings.tracing.trust_parent,
+            capture_text=settings.tracing.capture_text,
             paths=INFERENCE_PATHS | set(settings.routing.extra_paths),
         )
     ]

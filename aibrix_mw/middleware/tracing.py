@@ -23,7 +23,8 @@ from aibrix_mw.scope import (
     headers_of,
 )
 from aibrix_mw.telemetry import conventions as name
-from aibrix_mw.telemetry.spans import TRACE_HEADERS, Header, RecordedTrace, fail, trace_headers
+from aibrix_mw.telemetry.marks import TRACE_HEADERS, Header, fail, trace_headers
+from aibrix_mw.telemetry.spans import RecordedTrace
 from aibrix_mw.trace import Parent, format_traceparent, parse_traceparent
 
 _SERVING = (SpanKind.SERVER, SpanKind.INTERNAL)
@@ -35,8 +36,9 @@ class TracingMiddleware:
 
     Whoever is inside finds the trace in the slot TRACE, if the request is recorded, and `traceparent` in the headers.
     `sample_ratio` is the share of requests that are recorded; None leaves it to the provider's sampler, which costs
-    more. The client's own trace is continued with `trust_parent`: then its flag decides; else it is linked to.
-    Without a `tracer_provider` the global one is used, of which there need not be any.
+    more. The client's own trace is continued with `trust_parent`: then its flag decides; else it is linked to. With
+    `capture_text` spans carry prompts and answers. Without a `tracer_provider` the global one is used, of which there
+    need not be any.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class TracingMiddleware:
         tracer_provider: otel.TracerProvider | None = None,
         sample_ratio: float | None = None,
         trust_parent: bool = False,
+        capture_text: bool = False,
         paths: Iterable[str] = INFERENCE_PATHS,
         rng: Random | None = None,
     ) -> None:
@@ -53,6 +56,7 @@ class TracingMiddleware:
         self.tracer = otel.get_tracer("aibrix_mw", __version__, tracer_provider)
         self.sample_ratio = sample_ratio
         self.trust_parent = trust_parent
+        self.capture_text = capture_text
         self.paths = InferencePaths(paths)
         self.rng = rng or Random(SystemRandom().getrandbits(128))
 
@@ -115,7 +119,7 @@ class TracingMiddleware:
             _describe(around, scope)
 
     async def _record(self, span: Span, scope: Scope, receive: Receive, send: Send) -> None:
-        TRACE.put(scope, RecordedTrace(self.tracer, span))
+        TRACE.put(scope, RecordedTrace(self.tracer, span, capture_text=self.capture_text))
         _pass_on(scope, trace_headers(span.get_span_context()))
         token = attach(otel.set_span_in_context(span))
         try:

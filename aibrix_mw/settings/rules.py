@@ -23,7 +23,6 @@ NOT_YET: tuple[str, ...] = (
     "limits.max_loop_lag",
     "limits.waiting_room",
     "stream.keepalive",
-    "tracing.capture_text",
 )
 
 # Dotted paths that apply at once when the file changes; all else needs a restart.

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from aibrix_mw.telemetry.text import AnswerText
 from aibrix_mw.tokens import Usage
 from aibrix_mw.usage import UsageReader
 
@@ -39,9 +40,10 @@ _decode = msgspec.json.Decoder(_Fields).decode
 
 
 class AnswerReader:
-    """Reads one answer from its chunks, wherever they are split."""
+    """Reads one answer from its chunks, wherever they are split; `text` gets all of it, where that is wanted."""
 
-    def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    def __init__(self, headers: Iterable[tuple[bytes, bytes]], text: AnswerText | None = None) -> None:
+        self.text = text
         fields = dict(headers)
         kind = fields.get(b"content-type", b"").lower()
         plain = fields.get(b"content-encoding", b"identity") == b"identity"
@@ -67,7 +69,7 @@ class AnswerReader:
         if self._events:
             *lines, self._held = self._held.split(b"\n")
             for line in lines:
-                if line.startswith(b"data:") and (self.model is None or _REASON.search(line)):
+                if line.startswith(b"data:") and (self.text or self.model is None or _REASON.search(line)):
                     self._take(line[5:])
         if len(self._held) > _LONGEST_BYTES:
             self._held, self._json, self._events = b"", False, False
@@ -78,6 +80,8 @@ class AnswerReader:
             self._take(self._held)
 
     def _take(self, text: bytes) -> None:
+        if self.text is not None:
+            self.text.take(text)
         try:
             fields = _decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

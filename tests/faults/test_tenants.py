@@ -109,3 +109,12 @@ async def test_who_isolates_must_know_the_tenant():
     app = ModelMiddleware(None, registry=registry_of(info()), isolate_tenants=True)
     with pytest.raises(LookupError, match="AuthMiddleware"):
         await ask(app)
+
+
+@pytest.mark.parametrize("settings", [{"models": {"m": {"aliases": ["gpt"]}}}, {}])
+async def test_a_body_that_must_change_and_is_no_text_is_refused(tmp_path, settings):
+    body = b'{"model": "%b", "\xff": 1}' % (b"gpt" if settings else b"m")
+    async with isolating(tmp_path, "none" if settings else "tenant", **settings) as running:
+        reply = await running.ask(body, headers=key("a1"))
+        assert (reply.status, reply.json()["error"]["code"]) == (400, "invalid_request")
+        assert running.upstream.requests == []

@@ -32,7 +32,7 @@ def model_of(pieces):
         for piece in pieces:
             form.feed(piece)
     except InvalidRequest:
-        return "refused"
+        return None  # like a form in which no model is found
     return form.model
 
 
