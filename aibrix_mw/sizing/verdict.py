@@ -81,7 +81,11 @@ def judge(steps: Sequence[Step], bounds: Bounds) -> Verdict:
     requests = [record for records in counted for record in records]
     trends = [trend(step) for step in steps]
     late = max(_late(counted, bounds), key=_share)
-    reasons = (*_failures(requests), *_silent(requests, bounds), *_slow(requests, bounds), *_growing(trends))
+    against = [*_failures(requests), *_silent(requests, bounds), *_slow(requests, bounds), *_growing(trends)]
+    answered = _first_tokens([record for record in requests if record.first is not None])
+    if quantile(answered, 0.5) > bounds.first_token:
+        against.sort(key=lambda reason: reason.kind == "stall")  # when most wait too long, so do those that gave up
+    reasons = tuple(against)
     return Verdict(steps[0].plan.rate, _figures(steps, requests, trends, _share(late)), reasons, late)
 
 

@@ -139,3 +139,9 @@ def test_answers_that_stopped_in_the_middle_are_no_slow_ones(bounds, silence, ki
     assert [reason.kind for reason in reasons if reason.kind == "stall"] == ([kind] if kind else [])
     if kind:
         assert reasons[0].text == "6.5 % of the requests stalled: no token for 1 s in mid-answer"
+
+
+def test_when_most_wait_too_long_those_who_gave_up_are_no_stall():
+    gave_up = {"every": 5, "otherwise": lambda due: failed(due, "no_answer", "no byte for 10 s")}
+    assert kinds(step(lambda due: answer(due, first=5.0), **gave_up)) == ["first_token", "stall"]
+    assert kinds(step(**gave_up)) == ["stall"]
