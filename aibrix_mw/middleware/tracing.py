@@ -23,7 +23,8 @@ from aibrix_mw.scope import (
     headers_of,
 )
 from aibrix_mw.telemetry import conventions as name
-from aibrix_mw.telemetry.spans import TRACE_HEADERS, Header, RecordedTrace, fail, trace_headers
+from aibrix_mw.telemetry.marks import TRACE_HEADERS, Header, fail, trace_headers
+from aibrix_mw.telemetry.spans import RecordedTrace
 from aibrix_mw.trace import Parent, format_traceparent, parse_traceparent
 
 _SERVING = (SpanKind.SERVER, SpanKind.INTERNAL)

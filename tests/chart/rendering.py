@@ -61,7 +61,7 @@ def render_text(
         arguments += ["--api-versions", api]
     for file in files:
         arguments += ["--values", str(file)]
-    done = helm(*arguments, "--values", "-", text=json.dumps(values or {}))
+    done = helm(*arguments, "--values", "-", text=json.dumps(values or {}, ensure_ascii=False))
     if done.returncode:
         raise Refused(done.stderr)
     return done.stdout

@@ -6,7 +6,6 @@ from importlib.resources import files
 from typing import Any
 
 import jsonschema
-import yaml
 from referencing import Registry, Resource
 
 VERSIONS = ("1.32", "1.33", "1.34", "1.35", "1.36", "1.37")
@@ -45,7 +44,7 @@ def _validator(version: str, kind: str, api: str) -> jsonschema.Draft202012Valid
 
 @cache
 def _faults(text: str) -> tuple[str, ...]:
-    item = yaml.load(text, yaml.CSafeLoader)
+    item = json.loads(text)
     found = []
     for version in VERSIONS:
         for error in _validator(version, item["kind"], item["apiVersion"]).iter_errors(item):

@@ -57,7 +57,10 @@ def test_probes_are_all_on_the_admin_port():
 
 def test_ports_follow_the_settings():
     ports = container(settings(listen={"port": 9000, "admin_port": 9001}))["ports"]
-    assert ports == [{"name": "http", "containerPort": 9000}, {"name": "admin", "containerPort": 9001}]
+    assert ports == [
+        {"name": "http", "containerPort": 9000, "protocol": "TCP"},
+        {"name": "admin", "containerPort": 9001, "protocol": "TCP"},
+    ]
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,20 @@ from contextlib import contextmanager
 from typing import Any
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from starlette.middleware import Middleware
 
 from aibrix_mw.middleware.tracing import TracingMiddleware
 from aibrix_mw.telemetry.otel import Tracing
 from tests.otlp import Receiver, Seen, receiving, tree
+
+SERVER = "SERVER POST /v1/chat/completions"
+ROUTE = ["INTERNAL aibrix_mw.route"]
+CALL = ["CLIENT chat m"]
+FAILED = ["CLIENT chat m !"]
+ANSWERED = [SERVER, ROUTE, CALL]
 
 
 class Traced:
@@ -54,3 +63,23 @@ def tracing() -> Iterator[Traced]:
             yield traced
         finally:
             traced.tracing.close()
+
+
+class Memory:
+    """A provider that keeps spans."""
+
+    def __init__(self, sampler=None):
+        self.exporter = InMemorySpanExporter()
+        self.provider = TracerProvider(sampler)
+        self.provider.add_span_processor(SimpleSpanProcessor(self.exporter))
+
+    @property
+    def spans(self):
+        return self.exporter.get_finished_spans()
+
+    def of(self, kind):
+        (span,) = [span for span in self.spans if span.kind is kind]
+        return span
+
+    def layer(self, **options):
+        return Middleware(TracingMiddleware, tracer_provider=self.provider, **options)
