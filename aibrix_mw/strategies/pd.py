@@ -1,6 +1,6 @@
 """`pd`: one pod computes the prompt, another one of the same roleset the answer."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from aibrix_mw.errors import PairUnavailable
@@ -119,16 +119,19 @@ class Pd(Strategy):
         return formation
 
     def _pair(self, request: InferenceRequest, formation: Formation) -> Target | None:
-        tokens = request.prompt_tokens
-        groups = [fitting for group in formation.groups if (fitting := _fitting(group, formation, tokens))]
+        groups = formation.groups
+        if formation.bounded:
+            tokens = request.prompt_tokens
+            groups = [fitting for group in groups if (fitting := _fitting(group, formation, tokens))]
         if not groups:
             return None
         hashes = self.prefixes.blocks(request, groups[0].prefills) if self.by_prefix else []
         depths = self.prefixes.table.match(hashes, self.clock()) if hashes else {}
         shares = {uid: depth / len(hashes) for uid, depth in depths.items()}
-        prefills = self._prefill_scores(_all(group.prefills for group in groups), shares)
-        groups = [group for group in groups if any(pod in prefills for pod in group.prefills)]
-        decodes = self._decode_scores(_all(group.decodes for group in groups))
+        prefills = self._prefill_scores(_all([group.prefills for group in groups]), shares)
+        if len(groups) > 1:
+            groups = [group for group in groups if any(pod in prefills for pod in group.prefills)]
+        decodes = self._decode_scores(_all([group.decodes for group in groups]))
         prefill, decode = best_pair(groups, prefills, decodes.scores, self.rng)
         if hashes:
             self.prefixes.table.insert(hashes, prefill.uid, self.clock())
@@ -171,8 +174,10 @@ class Pd(Strategy):
         return decode_scores(pods, self.clock() if self.by_load else None)
 
 
-def _all(legs: Iterable[tuple[Pod, ...]]) -> list[Pod]:
+def _all(legs: Sequence[tuple[Pod, ...]]) -> Sequence[Pod]:
     """Every pod once: those that pair with anybody are in several groups."""
+    if len(legs) == 1:
+        return legs[0]
     return list(dict.fromkeys(pod for pods in legs for pod in pods))
 
 
