@@ -3,10 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 BENCH := .venv-bench/bin
 COMPILED := .venv-compiled/bin
+HELM := .venv/tools/helm
+DOCKER ?= docker
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' aibrix_mw/__init__.py)
 VLLM ?= .venv-vllm
 TRACEQL := .venv/traceql/node_modules/@grafana/lezer-traceql/package.json
 
-.PHONY: demo tour test test-compiled lint bench bench-memory bench-scraping simulate test-vllm clean
+.PHONY: demo tour test test-size test-compiled fuzz lint bench bench-memory bench-scraping simulate test-vllm chart image clean
 
 demo: .venv/demo
 	$(BIN)/aibrix-mw demo
@@ -14,16 +17,21 @@ demo: .venv/demo
 tour: .venv/demo
 	$(BIN)/aibrix-mw demo --tour
 
-test: .venv/dev $(TRACEQL)
+test: .venv/dev $(TRACEQL) $(HELM)
 	$(BIN)/coverage erase
 	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term --cov-fail-under=95
 
-# the same tests, on the wheel whose hot path is compiled; nothing of the checkout's own package is in reach
+# the same tests but the chart's, on the wheel whose hot path is compiled; nothing of the checkout's package is in reach
 test-compiled: .venv-compiled/ready
 	rm -rf .venv-compiled/checkout
 	mkdir .venv-compiled/checkout
 	tar -c --exclude './.*' --exclude ./aibrix_mw --exclude __pycache__ . | tar -x -C .venv-compiled/checkout
-	cd .venv-compiled/checkout && ../bin/python -m pytest -n 2 --dist loadgroup
+	cd .venv-compiled/checkout && ../bin/python -m pytest -n 2 --dist loadgroup --ignore tests/chart
+
+# every target for so many seconds, with fresh input: make fuzz SECONDS=60
+SECONDS ?= 600
+fuzz: .venv/dev
+	$(BIN)/python -m tests.fuzz $(SECONDS)
 
 lint: .venv/dev
 	$(BIN)/ruff check .
@@ -40,12 +48,23 @@ bench-memory: .venv-bench/ready
 bench-scraping: .venv/dev
 	$(BIN)/python -m tests.benchmarks.scraping
 
+# minutes of real load: whether `size` finds a capacity that is computed; for a machine that does nothing else
+test-size: .venv/dev
+	SIZE_TESTS=1 $(BIN)/pytest tests/sizing/test_capacity.py
+
 simulate: .venv/dev
 	$(BIN)/python -m tests.experiments
 
 test-vllm: .venv/dev
 	$(BIN)/python tests/vllm/install.py $(VLLM)
 	$(BIN)/pytest -m vllm tests/vllm --vllm $(VLLM)
+
+# lints, renders, validates and tests the chart; with a cluster: .venv/bin/pytest tests/chart --kubeconfig FILE
+chart: .venv/dev $(HELM)
+	$(BIN)/pytest -n 2 tests/chart
+
+image:
+	$(DOCKER) build --tag aibrix-mw:$(VERSION) .
 
 clean:
 	rm -rf .venv .venv-* build dist .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
@@ -62,6 +81,10 @@ clean:
 
 .venv/dev: .venv/bin/uv pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[all]' --group dev
+	touch $@
+
+$(HELM): .venv/dev tests/chart/tools.py
+	$(BIN)/python -m tests.chart.tools
 	touch $@
 
 # a test has Grafana's grammar parse the TraceQL of the dashboards; where there is no npm it says so and is skipped

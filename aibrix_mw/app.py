@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -30,6 +30,7 @@ from aibrix_mw.middleware.ratelimit import RateLimitMiddleware, quoting
 from aibrix_mw.middleware.request_id import RequestIdMiddleware
 from aibrix_mw.middleware.routing import RoutingMiddleware
 from aibrix_mw.middleware.strict_http import StrictHttpMiddleware
+from aibrix_mw.observing import access_log, span_layers
 from aibrix_mw.paths import INFERENCE_PATHS
 from aibrix_mw.prefill import PrefillPods
 from aibrix_mw.proxy import Proxy, not_found
@@ -39,6 +40,9 @@ from aibrix_mw.sharing import Sharing
 from aibrix_mw.upstream.base import Timeouts
 from aibrix_mw.upstream.http1 import Http1Upstream
 from aibrix_mw.upstream.schemes import SchemeUpstream
+
+if TYPE_CHECKING:  # needs an extra
+    from aibrix_mw.telemetry.otel import Tracing
 
 Outer = Sequence[type[Any] | Middleware]
 
@@ -86,6 +90,7 @@ class Gateway:
             self.scraper.run,
         ]
         self._made: dict[Any, Any] = {}
+        self.tracing: Tracing | None = None  # whoever sets traces up says so here
         observer, exposition = metrics_layer(
             settings,
             self.registry,
@@ -94,8 +99,9 @@ class Gateway:
             limiter=self.counting.limiter,
             quotas=self.quotas,
             ejected=self.choosing.admission.ejection.ejected,
+            spans_dropped=lambda: self.tracing.dropped if self.tracing is not None else 0,
         )
-        self.stack = self._stack([*outer], observer)
+        self.stack = self._stack([_layer(given) for given in outer], observer)
         self.admin = create_admin(self.lifecycle, self.registry, self.faults, exposition)
 
     @property
@@ -103,16 +109,18 @@ class Gateway:
         """What applies now."""
         return self.live.now
 
-    def _stack(self, outer: list[type[Any] | Middleware], observer: list[Middleware]) -> ASGIApp:
+    def _stack(self, outer: list[Middleware], observer: list[Middleware]) -> ASGIApp:
         """The whole request path, outermost first; each layer with the reason for its place."""
         settings, registry, paths = self.settings, self.registry, self.paths
         routing, limits = settings.routing, settings.limits
+        choice_spans, attempt_spans = span_layers(outer, registry, self.choosing.admission.ejection.ejected)
         layers = [
             *outer,
             # every answer carries an id, refusals included
             Middleware(RequestIdMiddleware),
             # outside of all that can refuse, so that every request is counted once
             *observer,
+            *access_log(settings, registry),
             # browsers hear of refusals too
             *cross_origin(settings.cors),
             # all that follows relies on there being one request, with one meaning
@@ -154,6 +162,7 @@ class Gateway:
             *([Middleware(self.sharing.limit_users, paths=paths)] if self.sharing.limits_users(settings.users) else []),
             # a request that passes goes to a pod at once, or gives back what it took
             Middleware(RateLimitMiddleware, quota=quoting(self.quotas), limiter=self.counting.limiter, paths=paths),
+            *choice_spans,
             # chooses and holds the pod; around all that asks engines, because it repeats what fails there
             Middleware(
                 RoutingMiddleware,
@@ -165,11 +174,11 @@ class Gateway:
             ),
             # where the choice is a pair, the prompt is computed before the answer
             Middleware(DisaggregationMiddleware, prefills=self._prefills()),
+            *attempt_spans,
         ]
         app: ASGIApp = self._proxy(paths)
         for layer in reversed(layers):
-            made = layer if isinstance(layer, Middleware) else Middleware(layer)
-            app = self._made[made.cls] = made.cls(app, *made.args, **made.kwargs)
+            app = self._made[layer.cls] = layer.cls(app, *layer.args, **layer.kwargs)
         return app
 
     def _timeouts(self) -> Timeouts:
@@ -257,3 +266,7 @@ class Gateway:
         if limit_users not in self._made and self.sharing.limits_users(users):
             plan = self._made[PlanMiddleware]
             plan.app = self._made[limit_users] = limit_users(plan.app, self.paths)
+
+
+def _layer(given: type[Any] | Middleware) -> Middleware:
+    return given if isinstance(given, Middleware) else Middleware(cast(Any, given))

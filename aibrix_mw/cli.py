@@ -106,6 +106,7 @@ def _with_endpoints(settings: Settings, endpoints: tuple[str, ...]) -> Settings:
 
 def _serve(read: Callable[[], Settings], file: Path | None) -> None:
     from aibrix_mw.app import create_app
+    from aibrix_mw.observing import open_tracing, tracing_layers
     from aibrix_mw.server import Server, in_flight_cap, serve_gateway
     from aibrix_mw.telemetry.logs import set_up_logging
 
@@ -120,7 +121,9 @@ def _serve(read: Callable[[], Settings], file: Path | None) -> None:
         limits = msgspec.structs.replace(settings.limits, max_in_flight=in_flight_cap(settings))
         return msgspec.structs.replace(settings, limits=limits)
 
-    gateway = create_app(capped(settings))
+    tracing = open_tracing(settings)
+    gateway = create_app(capped(settings), outer=tracing_layers(settings, tracing))
+    gateway.tracing = tracing
     asked, fit = settings.limits.max_in_flight, gateway.settings.limits.max_in_flight
     logging.getLogger("aibrix_mw").info(
         "at most %d requests in flight (limits.max_in_flight: %d; each takes two descriptors)", fit, asked
@@ -135,11 +138,16 @@ def _serve(read: Callable[[], Settings], file: Path | None) -> None:
         gateway.follow(file, read_again)
 
     def announce(server: Server) -> None:
+        admin_host = settings.listen.admin_host or "*"
         logging.getLogger("aibrix_mw").info(
-            "serving on port %d, admin on %s port %d", server.client.port, settings.listen.admin_host, server.admin.port
+            "serving on port %d, admin on %s port %d", server.client.port, admin_host, server.admin.port
         )
 
-    serve_gateway(gateway, announce)
+    try:
+        serve_gateway(gateway, announce)
+    finally:
+        if tracing is not None:
+            tracing.close()
 
 
 @main.command()

@@ -39,6 +39,7 @@ def metrics_layer(
     limiter: Limiter | SharedLimiter,
     quotas: ModelQuotas,
     ejected: Callable[[], Iterable[Pod]],
+    spans_dropped: Callable[[], int],
 ) -> tuple[list[Middleware], Exposition | None]:
     """The metrics layer and what the admin port exposes; nothing when they are off."""
     if not settings.metrics.enabled:
@@ -51,9 +52,15 @@ def metrics_layer(
     except ImportError as error:
         reason = "needs prometheus_client: pip install 'aibrix-mw[metrics]', or set it to false"
         raise ConfigurationError([Fault("metrics.enabled", reason)]) from error
-    metrics = GatewayMetrics(registry, per_pod=settings.metrics.per_pod, strategies=catalogue, ejected=ejected)
+    metrics = GatewayMetrics(
+        registry,
+        per_pod=settings.metrics.per_pod,
+        strategies=catalogue,
+        ejected=ejected,
+        spans_dropped=spans_dropped,
+    )
     metrics.registry.register(DiscoveryMetrics(registry, followed))
     limits = LimitMetrics(limiter, quotas.limits)
     metrics.registry.register(limits)
     limiter.on_trip = limits.trips[()].observe
-    return [Middleware(MetricsMiddleware, metrics=metrics)], metrics.exposition
+    return [Middleware(MetricsMiddleware, metrics=metrics, watched=False)], metrics.exposition

@@ -13,12 +13,14 @@ from aibrix_mw.pods.admission import Admission
 from aibrix_mw.pods.lease import Lease
 from aibrix_mw.pods.pod import Pod
 from aibrix_mw.request import InferenceRequest
-from aibrix_mw.scope import OUTCOME, PREFILLS, REQUEST_ID
+from aibrix_mw.scope import ATTEMPT, OUTCOME, PREFILLS, REQUEST_ID, TRACE
 from aibrix_mw.timers import prefill_timers, timeouts_for
 from aibrix_mw.upstream.base import Answer, EngineRequest, Timeouts, Upstream
 
 logger = logging.getLogger("aibrix_mw")
 
+FAILURE = "pd-prefill-request-error"
+"""What a leg that failed is called in logs and traces."""
 LARGEST_ANSWER = 16_777_216
 """Bytes: one token, and the block ids of a prompt of a million tokens."""
 _FORWARDED = frozenset({b"authorization", b"content-type", b"traceparent"})
@@ -94,6 +96,9 @@ class PrefillPods:
             leg = Prefill(pod.info.name, started, self.clock(), reason)
             PREFILLS.put(scope, (*(PREFILLS.get(scope) or ()), leg))
             if leg.failed:
+                trace = TRACE.get(scope)
+                if trace is not None:
+                    trace.event(FAILURE)
                 _report(scope, request, pod, leg)
 
     async def _exchange(self, scope: Scope, request: InferenceRequest, pod: Pod, body: bytes, read: Read) -> None:
@@ -101,8 +106,13 @@ class PrefillPods:
         target = _target(request.path, scope["query_string"])
         asked = EngineRequest(pod.address, pod.host_header, target, _headers(scope), body, reuse=request.repeatable)
         timers = prefill_timers(scope, request, timeouts_for(scope, self.timeouts))
+        trace, attempt = TRACE.get(scope), ATTEMPT.get(scope)
+        upstream = self.upstream
+        if trace is not None:
+            number = 1 if attempt is None else attempt.number
+            upstream = trace.over(upstream, request, pod, number=number, role="prefill")
         try:
-            answer = await self.upstream.send(asked, timers)
+            answer = await upstream.send(asked, timers)
             try:
                 whole = await _whole(answer)
             finally:
@@ -134,7 +144,7 @@ class PrefillPods:
 def _report(scope: Scope, request: InferenceRequest, pod: Pod, leg: Prefill) -> None:
     """Log a leg that failed."""
     request_id = (REQUEST_ID.get(scope) or b"").decode("latin-1")
-    text = "pd-prefill-request-error: model %s, prefill pod %s/%s, request %s, after %.3f s: %s"
+    text = f"{FAILURE}: model %s, prefill pod %s/%s, request %s, after %.3f s: %s"
     seconds = leg.ended - leg.started
     logger.warning(text, request.model, pod.info.namespace, pod.info.name, request_id, seconds, leg.reason)
 

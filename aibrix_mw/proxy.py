@@ -81,6 +81,18 @@ class Proxy:
         self.elsewhere = elsewhere or not_found
         self.clock = clock
 
+    def over(self, upstream: Upstream) -> "Proxy":
+        """The same proxy, with another client of engines."""
+        return Proxy(
+            upstream,
+            forwarder=self.forwarder,
+            timeouts=self.timeouts,
+            max_body_bytes=self.max_body_bytes,
+            paths=self.targets,
+            elsewhere=self.elsewhere,
+            clock=self.clock,
+        )
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Forward the request and stream the answer."""
         if scope["type"] != "http":

@@ -1,13 +1,12 @@
 """An inference request: the body as it came, and the few fields of it that the gateway needs."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from re import compile as regex
 
 import msgspec
 
 from aibrix_mw.errors import InvalidRequest
 
-_STRUCTURE = regex(rb'"(?:[^"\\]|\\.)*"|[{}\[\]:,]')
 _PROBLEM = regex(r"(?P<reason>.*?)(?: - at `\$(?P<path>.*)`)?$")
 _MISSING = regex(r"required field `(?P<field>\w+)`")
 
@@ -147,47 +146,3 @@ def _size(raw: msgspec.Raw) -> int:
     """Bytes of the raw value; a null is as good as an absent field."""
     size = len(raw)
     return 0 if size == 4 and bytes(raw) == b"null" else size
-
-
-def top_level_values(body: bytes | bytearray) -> Iterator[tuple[str, int, int]]:
-    """Key, start and end of each value of a valid JSON object, so that one can be changed and no other byte."""
-    depth = 0
-    key: bytes | None = None
-    start = 0
-    for token in _STRUCTURE.finditer(body):
-        mark = token[0]
-        if mark in b"}]":
-            depth -= 1
-        if depth == 1 and mark == b":" and start == 0:
-            start = token.end()
-        elif key is not None and start and ((depth == 1 and mark == b",") or depth == 0):
-            yield msgspec.json.decode(key, type=str), *_trimmed(body, start, token.start())
-            key, start = None, 0
-        elif depth == 1 and key is None and mark[:1] == b'"':
-            key = mark
-        if mark in b"{[":
-            depth += 1
-
-
-def _trimmed(body: bytes | bytearray, start: int, end: int) -> tuple[int, int]:
-    value = body[start:end]
-    return start + len(value) - len(value.lstrip()), end - (len(value) - len(value.rstrip()))
-
-
-def replace_value(body: bytes | bytearray, key: str, value: bytes) -> bytes:
-    """The JSON object with every value of a top-level key replaced, all other bytes as they were."""
-    parts: list[bytes | bytearray] = []
-    at = 0
-    for name, start, end in top_level_values(body):
-        if name == key:
-            parts += [body[at:start], value]
-            at = end
-    return b"".join([*parts, body[at:]])
-
-
-def set_value(body: bytes | bytearray, key: str, value: bytes) -> bytes:
-    """The JSON object, which is not empty, with a top-level key of this value only, all other bytes as they were."""
-    if any(name == key for name, _, _ in top_level_values(body)):
-        return replace_value(body, key, value)
-    start = body.index(b"{") + 1
-    return b"".join((body[:start], msgspec.json.encode(key), b": ", value, b", ", body[start:]))

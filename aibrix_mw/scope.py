@@ -18,6 +18,7 @@ from aibrix_mw.pods.pod import Target
 from aibrix_mw.profiles import ConfigProfile
 from aibrix_mw.request import InferenceRequest
 from aibrix_mw.strategies.plan import Plan
+from aibrix_mw.trace import Trace
 from aibrix_mw.usage import UsageReader
 
 T = TypeVar("T")
@@ -70,6 +71,7 @@ HEADERS: Final[Slot[dict[bytes, bytes]]] = Slot("headers", "headers_of()")
 ANSWER_HEADERS: Final[Slot[list[tuple[bytes, bytes]]]] = Slot("answer_headers", "answer_headers()")
 REFUNDS: Final[Slot[tuple[Callable[[], Awaitable[None]], ...]]] = Slot("refunds", "give_back_on_refund()")
 REFUNDED: Final[Slot[bool]] = Slot("refunded", "give_back_on_refund()")
+TRACE: Final[Slot[Trace]] = Slot("trace", "TracingMiddleware")  # of a request that is recorded
 LIMIT_HIT: Final[Slot[object]] = Slot("limit_hit", "RateLimitMiddleware")  # what was counted for the model's limits
 
 

@@ -21,7 +21,10 @@ def log(caplog):
 @pytest.fixture
 def own_logging():
     """Loggers as a fresh process has them, whoever has set them up before; afterwards they are as they were."""
-    loggers = [logging.getLogger(name) for name in (None, "aibrix_mw", "uvicorn", "uvicorn.error", "python_multipart")]
+    loggers = [
+        logging.getLogger(name)
+        for name in (None, "aibrix_mw", "aibrix_mw.access", "uvicorn", "uvicorn.error", "python_multipart")
+    ]
     before = [(known, known.level, known.propagate, known.handlers[:], known.filters[:]) for known in loggers]
     for known in loggers[1:]:
         known.setLevel(logging.NOTSET)

@@ -16,6 +16,7 @@ import httpx
 import pytest
 import uvicorn
 from click.testing import CliRunner
+from prometheus_client import REGISTRY
 
 from aibrix_mw.app import create_app
 from aibrix_mw.cli import main
@@ -54,6 +55,24 @@ def example(monkeypatch):
 def moved(gateway, models, engines):
     """Put the engines of the test in the place of those that the example names."""
     gateway.reload(from_dict({"models": {"my-model": {**models["my-model"], "endpoints": engines}}}))
+
+
+async def test_metrics_in_fastapi(example):
+    names = example("metrics_in_fastapi.py")
+    try:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(names["served"]), base_url="http://test") as http:
+            body = {"model": "llama", "messages": [{"role": "user", "content": "hello"}]}
+            assert (await http.post(CHAT, json=body)).status_code == 200
+            assert (await http.post(CHAT, json=body | {"model": "nobody's"})).status_code == 404
+            text = (await http.get("/metrics/")).text
+    finally:
+        REGISTRY.unregister(names["metrics"])
+    counted = 'aibrix_gateway_requests_total{code="%s",model="%s",outcome="%s",profile=""} 1.0'
+    assert counted % ("200", "llama", "ok") in text
+    assert counted % ("404", "_unknown", "unknown_model") in text
+    assert 'aibrix_gateway_tokens_total{kind="output",model="llama"} 1.0' in text
+    assert 'aibrix_gateway_request_duration_seconds_count{model="llama"} 1.0' in text
+    assert "python_info" in text
 
 
 async def test_gateway_in_a_starlette_application(example, engines):

@@ -63,3 +63,69 @@ def test_exact_bytes(edits, result):
 
 def test_nothing_is_left():
     assert JsonObject(b'{"a":1,"b":2}').edited({"a": None, "b": None}) == b"{}"
+
+
+# --- bytes out are bytes in
+
+
+def renamed(body):
+    return JsonObject(body).edited({"model": b'"NEW"'})
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('{"model":"a"}', '{"model":"NEW"}'),
+        (' { "model" : "a" , "x" : 1 } ', ' { "model" : "NEW" , "x" : 1 } '),
+        ('{"x": {"model": "a"}, "model": "a"}', '{"x": {"model": "a"}, "model": "NEW"}'),
+        ('{"x": [{"model": "a"}], "model": "a"}', '{"x": [{"model": "a"}], "model": "NEW"}'),
+        ('{"model": "a", "model": "b"}', '{"model": "NEW", "model": "NEW"}'),
+        ('{"mod\\u0065l": "a"}', '{"mod\\u0065l": "NEW"}'),
+        ('{"x": "\\"model\\": \\"a\\"", "model": "a"}', '{"x": "\\"model\\": \\"a\\"", "model": "NEW"}'),
+        ('{"model": "}{][,:"}', '{"model": "NEW"}'),
+        ('{"x": "model", "model": "a"}', '{"x": "model", "model": "NEW"}'),
+        ('{"x": [], "y": {}, "z": -1.5e3, "model": "a", "n": null}', None),
+    ],
+)
+def test_only_the_value_changes(before, after):
+    after = after or before.replace('"a"', '"NEW"')
+    assert renamed(before.encode()) == after.encode()
+    assert renamed(bytearray(before.encode())) == after.encode()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["model", "x", '"', "}"]) | st.text(max_size=4), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+SPACE = st.text(" \t\r\n", max_size=2)
+
+
+@st.composite
+def objects(draw):
+    """An object as text with any white space and escapes: pieces, and which of them are values of `model`."""
+    keys = draw(st.lists(st.sampled_from(["model", "x", "mode"]) | st.text(max_size=5), max_size=5))
+    keys.insert(draw(st.integers(0, len(keys))), "model")
+    pieces, models = [draw(SPACE) + "{"], []
+    for at, key in enumerate(keys):
+        written = draw(st.sampled_from([json.dumps(key), _escaped(key)]))
+        value = json.dumps(draw(JSON), ensure_ascii=draw(st.booleans()), indent=draw(st.sampled_from([None, 1])))
+        pieces += [draw(SPACE), written, draw(SPACE), ":", draw(SPACE)]
+        models += [len(pieces)] if key == "model" else []
+        pieces += [value, draw(SPACE), "," if at < len(keys) - 1 else "}"]
+    return [piece.encode("utf-8", "surrogatepass") for piece in [*pieces, draw(SPACE)]], models
+
+
+def _escaped(text):
+    units = text.encode("utf-16-be", "surrogatepass")
+    return '"' + "".join(f"\\u{units[at] << 8 | units[at + 1]:04x}" for at in range(0, len(units), 2)) + '"'
+
+
+@given(objects())
+def test_bytes_out_are_bytes_in_but_for_the_value(written):
+    pieces, models = written
+    expected = [b'"NEW"' if at in models else piece for at, piece in enumerate(pieces)]
+    assert renamed(b"".join(pieces)) == b"".join(expected)

@@ -58,7 +58,11 @@ INTERRUPTED = 130
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 @click.option("--values", "as_values", is_flag=True, help="Print the lines for the chart's values.")
 def size(target_url: str | None, source: Path | None, html: Path | None, **options: Any) -> None:  # noqa: ANN401
-    """Measure what one replica sustains under open-loop load, and say how many it takes."""
+    """Measure what one replica sustains under open-loop load, and say how many it takes.
+
+    Exit codes: 1 wrong options or files, 3 the target refuses a single request, 4 a limit answers with 429, 5 the load
+    generator was too slow, 6 no rate is sustainable, 130 interrupted (with what is known so far).
+    """
     from aibrix_mw.sizing import plot
     from aibrix_mw.sizing.failures import SizingError
 
@@ -191,7 +195,10 @@ def _run(setup: "Setup", options: dict[str, Any], title: str) -> "Measured":
     )
     with Generator(check(setup)) as generator:
         measuring = Measuring(generator, task, listener)
-        measuring.begin()
+        try:
+            measuring.begin()
+        finally:
+            listener.clear()
         with suppress(KeyboardInterrupt):
             return measuring.run()
         listener.note("interrupted")

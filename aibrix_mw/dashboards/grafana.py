@@ -25,7 +25,12 @@ class Query(msgspec.Struct, frozen=True):
 
 
 class Panel(msgspec.Struct, frozen=True, kw_only=True):
-    """One picture. `steps` are (value, colour) from which on a value is shown so; `kind` text shows the description."""
+    """One picture. `steps` are (value, colour) from which on a value is shown so; `kind` text shows the description.
+
+    `words` are shown in the place of values.
+
+    `exemplars`: requests whose trace is known are dots that lead to it.
+    """
 
     title: str
     description: str
@@ -35,10 +40,12 @@ class Panel(msgspec.Struct, frozen=True, kw_only=True):
     width: int = 8
     height: int = 8
     steps: tuple[tuple[float, str], ...] = ()
+    words: tuple[tuple[int, str], ...] = ()
     stacked: bool = False
     minimum: float | None = 0
     maximum: float | None = None
     traceql: bool = False
+    exemplars: bool = False
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -160,15 +167,19 @@ def _target(panel: Panel, query: Query, ref: str) -> Json:
         return {"refId": ref, "datasource": TEMPO, "queryType": "traceql", "query": query.expr} | found
     now = panel.kind == "bargauge"
     asked = {"expr": query.expr, "legendFormat": query.legend or "__auto", "instant": now, "range": not now}
-    heat = {"format": "heatmap"} if panel.kind == "heatmap" else {}
-    return {"refId": ref, "datasource": PROMETHEUS} | asked | heat
+    asked |= {"format": "heatmap"} if panel.kind == "heatmap" else {}
+    asked |= {"exemplar": True} if panel.exemplars else {}
+    return {"refId": ref, "datasource": PROMETHEUS} | asked
 
 
 def _field(panel: Panel) -> Json:
     steps = [{"value": value, "color": color} for value, color in panel.steps]
     field: Json = {
         "unit": panel.unit,
-        "color": {"mode": "thresholds" if panel.steps and panel.kind != "timeseries" else "palette-classic-by-name"},
+        "color": _color(panel),
+        "mappings": [{"type": "value", "options": {str(value): {"text": text} for value, text in panel.words}}]
+        if panel.words
+        else [],
         "thresholds": {"mode": "absolute", "steps": [{"value": None, "color": "green"}, *steps]},
         "custom": _CUSTOM.get(panel.kind, {}),
     }
@@ -177,6 +188,13 @@ def _field(panel: Panel) -> Json:
     field |= {} if panel.minimum is None else {"min": panel.minimum}
     field |= {} if panel.maximum is None else {"max": panel.maximum}
     return field
+
+
+def _color(panel: Panel) -> Json:
+    """Series have the colour of their name; one number is judged by its steps, or only told."""
+    if panel.kind == "stat" and not panel.steps:
+        return {"mode": "fixed", "fixedColor": "blue"}
+    return {"mode": "thresholds" if panel.steps and panel.kind != "timeseries" else "palette-classic-by-name"}
 
 
 _CUSTOM: dict[str, Json] = {
@@ -195,13 +213,20 @@ def _drawn(panel: Panel) -> Json:
 def _options(panel: Panel) -> Json:
     last = {"reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False}}
     if panel.kind == "stat":
-        return last | {"colorMode": "background", "graphMode": "area", "textMode": "auto", "justifyMode": "center"}
+        color = "background" if panel.steps else "value"
+        return last | {"colorMode": color, "graphMode": "area", "textMode": "auto", "justifyMode": "center"}
     if panel.kind == "bargauge":
         return last | {"displayMode": "lcd", "orientation": "horizontal", "showUnfilled": True}
     if panel.kind == "heatmap":
         scheme = {"mode": "scheme", "scheme": "Oranges", "steps": 64, "exponent": 0.5}
         axis = {"unit": panel.unit}
-        return {"calculate": False, "color": scheme, "yAxis": axis, "cellGap": 1, "tooltip": {"mode": "single"}}
+        return {
+            "calculate": False,
+            "color": scheme,
+            "yAxis": axis,
+            "cellGap": 1,
+            "tooltip": {"show": True, "yHistogram": True},
+        }
     if panel.kind == "table":
         return {"showHeader": True, "cellHeight": "sm"}
     legend = {"displayMode": "table", "placement": "bottom", "showLegend": True, "calcs": ["lastNotNull", "max"]}

@@ -97,7 +97,8 @@ _STORE = Row(
             description="No: every replica counts for itself, and lets the whole limit pass.",
             queries=(Query(f"min({ask.select(names.STORE_SHARED)})", "shared"),),
             kind="stat",
-            steps=((1, "blue"),),
+            steps=((0, "yellow"), (1, "green")),
+            words=((0, "no"), (1, "yes")),
             width=4,
         ),
         Panel(
@@ -115,6 +116,7 @@ _STORE = Row(
             queries=(Query(_LOCAL, "{{instance}}"),),
             kind="state-timeline",
             steps=((1, "red"),),
+            words=((0, "there"), (1, "away")),
             width=16,
         ),
         Panel(

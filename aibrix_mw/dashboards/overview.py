@@ -129,6 +129,7 @@ _LATENCY = Row(
             ),
             unit="s",
             steps=((2.5, "red"),),
+            exemplars=True,
         ),
         Panel(
             title="Whole request",
@@ -139,6 +140,7 @@ _LATENCY = Row(
                 Query(ask.quantile(0.99, names.REQUEST_DURATION, "model"), "{{model}} p99"),
             ),
             unit="s",
+            exemplars=True,
         ),
         Panel(
             title="First byte",
@@ -155,7 +157,15 @@ _LATENCY = Row(
             queries=(Query(ask.rate(names.REQUEST_DURATION, "le", suffix="_bucket"), "{{le}}"),),
             kind="heatmap",
             unit="s",
-            width=12,
+        ),
+        Panel(
+            title="Time per output token",
+            description="Mean gap between two tokens of a stream: how fast answers read. Needs the engine's count.",
+            queries=(
+                Query(ask.quantile(0.5, names.BETWEEN_TOKENS, "model"), "{{model}} p50"),
+                Query(ask.quantile(0.95, names.BETWEEN_TOKENS, "model"), "{{model}} p95"),
+            ),
+            unit="s",
         ),
         Panel(
             title="The gateway's own time",
@@ -165,7 +175,6 @@ _LATENCY = Row(
                 Query(ask.quantile(0.99, names.OVERHEAD), "p99"),
             ),
             unit="s",
-            width=12,
         ),
     ),
 )
@@ -199,14 +208,18 @@ _FAULTS = Row(
             description="Whether the replicas get alike much.",
             queries=(Query(ask.rate(names.REQUESTS, "instance"), "{{instance}}"),),
             unit="reqps",
-            width=12,
+        ),
+        Panel(
+            title="Spans lost",
+            description="Spans that could not be exported, by gateway: traces have holes.",
+            queries=(Query(ask.rate(names.SPANS_DROPPED, "instance"), "{{instance}}"),),
+            unit="ops",
         ),
         Panel(
             title="Faulty configurations",
             description="Annotations of pods that could not be used, since the gateway started. The model keeps "
             "its last valid configuration; /status.json says what is wrong.",
             queries=(Query(ask.fact(names.INVALID_CONFIG, "model"), "{{model}}"),),
-            width=12,
         ),
     ),
 )

@@ -51,6 +51,7 @@ _READINESS = Row(
             queries=(Query(ask.fact(names.POD_READY, _BY_POD), _POD),),
             kind="state-timeline",
             steps=((0, "red"), (1, "green")),
+            words=((0, "not ready"), (1, "ready")),
             width=12,
         ),
         Panel(

@@ -6,6 +6,7 @@ features.py  one row a feature; answers.py, choices.py, limits.py, failures.py, 
 """
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from aibrix_mw.app import create_app
 from aibrix_mw.demo.features import FEATURES
 from aibrix_mw.demo.stage import LIMIT, LOOPBACK, MODEL, Stage, open_engines, open_store, write_files
 from aibrix_mw.demo.tour import take_tour
+from aibrix_mw.observing import keep_traces, tracing_layers
 from aibrix_mw.server import Server, new_loop
 from aibrix_mw.settings import LogSettings, load
 from aibrix_mw.telemetry.logs import set_up_logging
@@ -33,6 +35,7 @@ def run_demo(echo: Echo, *, port: int | None = None, admin_port: int | None = No
     ports = _free(port, 8080), _free(admin_port, 8081, taken=port)
     # what the tour breaks is reported as it should be, and not what one wants to read here
     set_up_logging(LogSettings(level="critical" if tour else "info", format="text"))
+    logging.getLogger("aibrix_mw.access").disabled = tour
     with (
         TemporaryDirectory(prefix="aibrix-mw-demo-") as folder,
         open_store() as store,
@@ -55,7 +58,10 @@ def _free(wanted: int | None, usual: int, taken: int | None = None) -> int:
 async def _run(echo: Echo, folder: Path, ports: tuple[int, int], store: str | None, *, tour: bool) -> bool:
     async with open_engines(_BRISK if tour else _HANDY) as engines:
         settings, pods = write_files(folder, ports, engines, store)
-        gateway = create_app(load(settings, env={}))
+        loaded = load(settings, env={})
+        tracing = keep_traces(loaded)
+        gateway = create_app(loaded, outer=tracing_layers(loaded, tracing))
+        gateway.tracing = tracing
         gateway.follow(settings, lambda: load(settings, env={}))
         touring: list[asyncio.Task[bool]] = []
 

@@ -18,6 +18,7 @@ from aibrix_mw.demo.changes import broken_file, pod_leaves, settings_change, slo
 from aibrix_mw.demo.choices import AT_ONCE as SPREAD
 from aibrix_mw.demo.choices import FIRST, SECOND, filtered, prefix_stays, routed, session_stays, spread, users_apart
 from aibrix_mw.demo.failures import FAILURES, cancelled, cut_stream, ejected, failover
+from aibrix_mw.demo.legs import DECODE, PREFILL, disaggregated, serves_alone
 from aibrix_mw.demo.limits import AT_ONCE, counted_in, full_pods, limited, user_limited, what_is_left
 from aibrix_mw.demo.operators import metrics, probes, status
 from aibrix_mw.demo.stage import ADAPTER, ALIAS, LIMIT, LONG_PROMPT_TOKENS, MODEL, USER_LIMIT, has_store
@@ -59,6 +60,8 @@ FEATURES = (
     Feature("engine answers 503", f"200 from {SECOND}", failover("error")),
     Feature(f"pod fails {FAILURES} times in a row", f"{SECOND}, later {FIRST}", ejected),
     Feature("engine dies while it streams", "upstream_error, no [DONE], truncated", cut_stream),
+    Feature("prefill and decode apart", f"{PREFILL} > {DECODE}, 1 transfer", disaggregated),
+    Feature("prefill fails", f"200 from {DECODE}, fallback", serves_alone),
     Feature("answer names its pod", "the engine that answered", target_headers),
     Feature("x-request-id", "tour-1, engine tour-1", request_id),
     Feature("pod is no longer ready", f"1 ready, {SECOND}; 2 ready", pod_leaves),

@@ -120,20 +120,24 @@ models: # read again when it changes, like log.level; all else needs a restart
 listen: {{host: {LOOPBACK}, port: {ports[0]}, admin_port: {ports[1]}}}
 discovery: {{static: {{file: "{pods}"}}}}
 store: {{url: {store or "null"}}}
+tracing: {{sample_ratio: 1.0}}
 users: {{records: {{{USER}: {{rpm: {USER_LIMIT}}}}}}}
 ejection: {{base: 1}} # seconds, so that one can wait for it
 shutdown: {{delay: 0, grace: 1}}
 """
 
 
-def pods_text(engines: Mapping[str, int], not_ready: Collection[str] = ()) -> str:
-    """Give the pods as the Kubernetes API writes them."""
-    items = [_pod(name, port, ready=name not in not_ready) for name, port in engines.items()]
+def pods_text(
+    engines: Mapping[str, int], not_ready: Collection[str] = (), roles: Mapping[str, str] | None = None
+) -> str:
+    """Give the pods as the Kubernetes API writes them; those with a role are of one roleset."""
+    parts = {name: {"role-name": role, "roleset-name": "demo"} for name, role in (roles or {}).items()}
+    items = [_pod(name, port, parts.get(name, {}), ready=name not in not_ready) for name, port in engines.items()]
     return _json({"apiVersion": "v1", "kind": "PodList", "items": items})
 
 
-def _pod(name: str, port: int, *, ready: bool) -> dict[str, Any]:
-    labels = {"model.aibrix.ai/name": MODEL, "model.aibrix.ai/port": str(port), "zone": ZONES[name]}
+def _pod(name: str, port: int, part: Mapping[str, str], *, ready: bool) -> dict[str, Any]:
+    labels = {"model.aibrix.ai/name": MODEL, "model.aibrix.ai/port": str(port), "zone": ZONES[name], **part}
     annotations = {"model.aibrix.ai/adapters": ADAPTER, "model.aibrix.ai/config": _json(CONFIG, indent=0)}
     status = {"podIP": LOOPBACK, "conditions": [{"type": "Ready", "status": str(ready)}]}
     return {"kind": "Pod", "metadata": {"name": name, "labels": labels, "annotations": annotations}, "status": status}

@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 
+import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
@@ -16,6 +17,7 @@ from aibrix_mw.engine.options import EngineOptions
 from aibrix_mw.engine.protocol import Ask, Generation, read_embedding, read_generation
 from aibrix_mw.engine.refusals import ApiError, json_response
 from aibrix_mw.engine.scheduler import Job, Run, Scheduler
+from aibrix_mw.engine.transfers import Transfers
 
 REQUEST_ID = "aibrix_mw.engine.request_id"
 """Key of the scope under which the engine keeps the request's id."""
@@ -30,6 +32,7 @@ class Parts:
     scheduler: Scheduler
     faults: Faults
     journal: Journal
+    transfers: Transfers
     loaded: Callable[[], bool]
 
     @property
@@ -81,11 +84,19 @@ class TextInference(Inference):
     async def answer(self, body: bytes, request_id: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Generate, streamed or at once."""
         ask = read_generation(body, self._kind, self.parts.options)
+        if ask.transfer.do_remote_prefill:
+            tokens = await self.parts.transfers.fetch(ask.transfer)
+            ask = msgspec.structs.replace(ask, job=msgspec.structs.replace(ask.job, transferred=tokens))
         envelope = Envelope(self._shape, request_id, ask.model, self.parts.fingerprint)
         if ask.stream:
             await self._stream(ask, envelope, send)
-        else:
-            await json_response(await self._whole(ask, envelope))(scope, receive, send)
+            return
+        result = await self._whole(ask, envelope)
+        if ask.transfer.do_remote_decode:
+            prompt = ask.job.prompt_tokens
+            blocks = -(-prompt // self.parts.options.block_tokens)
+            result["kv_transfer_params"] = self.parts.transfers.announce(request_id, prompt, blocks, scope)
+        await json_response(result)(scope, receive, send)
 
     async def _whole(self, ask: Ask, envelope: Envelope) -> Json:
         async with self.parts.scheduler.slot(ask.job) as run:

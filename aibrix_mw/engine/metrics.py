@@ -59,7 +59,7 @@ HISTOGRAMS = {
 }
 REASONS = ("stop", "length", "abort")
 """Values of `finished_reason`; each is exported from the start, as 0."""
-SOURCES = ("local_compute", "local_cache_hit")
+SOURCES = ("local_compute", "local_cache_hit", "external_kv_transfer")
 
 
 class Histogram:

@@ -9,6 +9,7 @@ from aibrix_mw.engine import text
 from aibrix_mw.engine.options import EngineOptions
 from aibrix_mw.engine.refusals import ApiError, bad_request
 from aibrix_mw.engine.scheduler import Job
+from aibrix_mw.engine.transfers import KvTransferParams
 
 MAX_DIMENSIONS = 4096
 T = TypeVar("T")
@@ -31,6 +32,7 @@ class Generation(msgspec.Struct, kw_only=True):
     max_completion_tokens: int | None = None
     n: int | None = None
     cache_salt: str | None = None
+    kv_transfer_params: KvTransferParams | None = None
 
     def prompt_bytes(self) -> bytes:
         """Give the text that the model would see."""
@@ -110,6 +112,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     stream: bool
     include_usage: bool
+    transfer: KvTransferParams
 
 
 def decode(body: bytes, kind: type[T]) -> T:
@@ -177,6 +180,7 @@ def read_generation(body: bytes, kind: type[Generation], options: EngineOptions)
         reason="stop" if limit is None else "length",
         stream=bool(request.stream),
         include_usage=bool(request.stream_options and request.stream_options.include_usage),
+        transfer=request.kv_transfer_params or KvTransferParams(),
     )
 
 

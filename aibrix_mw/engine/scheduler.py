@@ -21,11 +21,15 @@ Sleep = Callable[[float], Awaitable[None]]
 
 
 class Job(msgspec.Struct, frozen=True):
-    """What a request asks of the engine: sizes in tokens, and the hashes of the prompt's full blocks."""
+    """What a request asks of the engine: sizes in tokens, and the hashes of the prompt's full blocks.
+
+    `transferred` are the prompt tokens that another engine has computed.
+    """
 
     prompt_tokens: int
     max_tokens: int = 0
     hashes: tuple[int, ...] = ()
+    transferred: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +75,15 @@ class Run:
     async def prefill(self) -> None:
         """Wait until the prompt is computed, then share its blocks."""
         assert self.lease is not None
-        computed = self.job.prompt_tokens - self.cached_tokens
+        transferred = min(self.job.transferred, self.job.prompt_tokens - self.cached_tokens)
+        computed = self.job.prompt_tokens - self.cached_tokens - transferred
         await self._pass(computed / self._machine.options.prefill_tokens_per_second)
         self._machine.kv.publish(self.lease)
         self._first = self._last = self._machine.clock()
         self._metrics.add("vllm:prompt_tokens_total", self.job.prompt_tokens)
         self._metrics.add("vllm:prompt_tokens_by_source_total", computed, 'source="local_compute"')
         self._metrics.add("vllm:prompt_tokens_by_source_total", self.cached_tokens, 'source="local_cache_hit"')
+        self._metrics.add("vllm:prompt_tokens_by_source_total", transferred, 'source="external_kv_transfer"')
 
     async def token(self) -> None:
         """Wait for the next output token. The first one is there as soon as the prefill is done."""

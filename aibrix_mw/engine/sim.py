@@ -7,11 +7,14 @@ blocks. Sampling parameters, `stop`, tools and images make no difference to the 
 has the headers `server: aibrix-mw simulated engine` and `x-sim-engine: NAME`, and generated ones a
 `system_fingerprint` of `aibrix-mw-sim:NAME`. Serve it with uvicorn's `server_header=False`, or there are two servers.
 
+`kv_transfer_params` make it one half of a prefill/decode pair (see `transfers`).
+
 `POST /sim/faults` breaks it on purpose (see `faults`), `GET /sim/state` tells what it saw. Neither asks for a key: it
 is a tool for demos and tests, not for an open network.
 """
 
 import asyncio
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 
@@ -32,6 +35,8 @@ from aibrix_mw.engine.metrics import REASONS, EngineMetrics
 from aibrix_mw.engine.options import EngineOptions
 from aibrix_mw.engine.refusals import ApiError, bad_request, json_response
 from aibrix_mw.engine.scheduler import Clock, Scheduler, Sleep
+from aibrix_mw.engine.transfers import PATH as TRANSFERS
+from aibrix_mw.engine.transfers import Fetch, Transfers
 
 __all__ = ["Engine", "EngineOptions", "Fault", "create_engine"]
 
@@ -66,6 +71,7 @@ class Engine:
         self.faults = Faults()
         self.journal = Journal()
         self.metrics = EngineMetrics(options.model)
+        self.transfers = Transfers(f"{options.name}-{secrets.token_hex(4)}")
         self.scheduler = Scheduler(options, self.metrics, clock, sleep)
         self._clock = clock
         self._born = clock()
@@ -117,6 +123,11 @@ class Engine:
             "finished": self.finished(),
             "requests": dict(self.journal.requests),
             "faults": self.faults.snapshot(),
+            "transfers": {
+                "announced": len(self.transfers.announced),
+                "given": self.transfers.given,
+                "fetched": self.transfers.fetched,
+            },
             "last_requests": list(self.journal.last),
         }
 
@@ -137,7 +148,7 @@ class Engine:
         return signed
 
     def _inference_routes(self) -> list[Route]:
-        parts = Parts(self.options, self.scheduler, self.faults, self.journal, lambda: self.loaded)
+        parts = Parts(self.options, self.scheduler, self.faults, self.journal, self.transfers, lambda: self.loaded)
         chat, plain, vectors = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
         apps: dict[str, ASGIApp] = {
             chat: TextInference(parts, chat, protocol.ChatRequest, answers.Chat()),
@@ -155,6 +166,7 @@ class Engine:
             "/metrics": ("GET", self._metrics),
             "/sim/faults": ("POST", self._set_faults),
             "/sim/state": ("GET", self._state),
+            TRANSFERS: ("POST", self._hand_over),
         }
 
     def _build(self) -> Starlette:
@@ -182,6 +194,10 @@ class Engine:
         if order.not_ready is not None:
             self.faults.not_ready = order.not_ready
         return json_response(self.faults.snapshot())
+
+    async def _hand_over(self, request: Request) -> Response:
+        wanted = protocol.decode(await request.body(), Fetch)
+        return json_response({"tokens": self.transfers.give(wanted)})
 
     async def _state(self, _: Request) -> Response:
         return json_response(self.state())

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aibrix_mw.outcome import Outcome
+from aibrix_mw.request import InferenceRequest
 from aibrix_mw.scope import (
     ATTEMPT,
     LIMIT_HIT,
@@ -16,22 +17,32 @@ from aibrix_mw.scope import (
     REFUNDED,
     REQUEST,
     TARGET,
+    TRACE,
     want_usage,
 )
 from aibrix_mw.telemetry.histogram import Histogram
 from aibrix_mw.telemetry.metrics import UNKNOWN_MODEL, GatewayMetrics
 from aibrix_mw.tokens import Usage
+from aibrix_mw.watched import Watched
 
 _CRASHED = Outcome(name="internal_error", status=500)
 
 
 class MetricsMiddleware:
-    """Reads what the layers inside have left in the scope; costs nothing while an answer streams."""
+    """Reads what the layers inside have left in the scope; costs nothing while an answer streams.
+
+    Around an application whose answers are its own they are `watched`; our proxy gives an account of them itself.
+    """
 
     def __init__(
-        self, app: ASGIApp, *, metrics: GatewayMetrics, clock: Callable[[], float] = time.perf_counter
+        self,
+        app: ASGIApp,
+        *,
+        metrics: GatewayMetrics,
+        watched: bool = True,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.app = app
+        self.app = Watched(app, clock) if watched else app
         self.metrics = metrics
         self.clock = clock
         self._cells: dict[str, ModelCells] = {}
@@ -77,9 +88,23 @@ class MetricsMiddleware:
             cells.overhead.observe(ended - begun - waited)
             if request.stream and outcome.status < 400:
                 metrics.first_token[model,].observe(first_byte - begun)
+                if usage is not None and usage.output > 1:
+                    seconds = (outcome.last_byte - first_byte) / (usage.output - 1)
+                    metrics.between_tokens[model,].observe(seconds)
             if usage is not None:
                 cells.count_tokens(usage)
         self._record_routing(scope, first_byte > 0, model, begun)
+        if TRACE.key in scope:
+            self._exemplify(TRACE.require(scope).trace_id, request, outcome, begun, ended)
+
+    def _exemplify(
+        self, trace_id: str, request: InferenceRequest, outcome: Outcome, begun: float, ended: float
+    ) -> None:
+        """Name the trace of a request with what it took, so that a slow one is found from a graph."""
+        now, metrics = time.time(), self.metrics
+        metrics.duration[request.model,].exemplify(ended - begun, trace_id, now)
+        if request.stream and outcome.first_byte and outcome.status < 400:
+            metrics.first_token[request.model,].exemplify(outcome.first_byte - begun, trace_id, now)
 
     def _record_end(self, scope: Scope, name: str, model: str, profile: str) -> None:
         """What only requests that went wrong are counted in."""

@@ -20,8 +20,9 @@ from aibrix_mw.keys import cache_salt
 from aibrix_mw.multipart import FormModel, boundary_of
 from aibrix_mw.paths import INFERENCE_PATHS, route_path
 from aibrix_mw.pods.registry import PodRegistry
-from aibrix_mw.request import InferenceRequest, RequestFields, parse_fields, replace_value, set_value
+from aibrix_mw.request import InferenceRequest, RequestFields, parse_fields
 from aibrix_mw.scope import CLIENT_LEFT, KEY, OUTCOME, REQUEST, InferencePaths, headers_of, refuse
+from aibrix_mw.splice import JsonObject
 
 _LONGEST_NUMBER = 18
 
@@ -121,12 +122,10 @@ class ModelMiddleware:
             raise UnknownModel(fields.model)
         path = route_path(scope)
         headers = headers_of(scope)
-        body = self._renamed(reader, served.rewrite, form) if served.rewrite is not None else reader.body
-        tenant = ""
-        if self.isolate_tenants:
-            tenant = KEY.require(scope).tenant
-            if form is None:
-                body = set_value(body, "cache_salt", msgspec.json.encode(cache_salt(tenant)))
+        tenant = KEY.require(scope).tenant if self.isolate_tenants else ""
+        body = reader.body
+        if tenant or served.rewrite is not None:
+            body = _changed(body, served.rewrite, tenant, form)
         return InferenceRequest(
             model=served.model,
             requested_model=fields.model,
@@ -151,11 +150,20 @@ class ModelMiddleware:
         user = headers.get(b"user") if self.trust_user_header else None
         return user.decode("latin-1") if user else None
 
-    def _renamed(self, reader: BodyReader, name: str, form: FormModel | None) -> bytes:
-        """The body with the name that the engine knows, all other bytes as they came."""
-        if form is not None:
-            return form.renamed(reader.body, name)
-        return replace_value(reader.body, "model", msgspec.json.encode(name))
+
+def _changed(body: bytes | bytearray, name: str | None, tenant: str, form: FormModel | None) -> bytes | bytearray:
+    """The body with the name that the engine knows, JSON with the tenant's salt; all other bytes are as they came."""
+    if form is not None:
+        return form.renamed(body, name) if name is not None else body
+    edits: dict[str, bytes | None] = {}
+    if name is not None:
+        edits["model"] = msgspec.json.encode(name)
+    if tenant:
+        edits["cache_salt"] = msgspec.json.encode(cache_salt(tenant))
+    try:
+        return JsonObject(body).edited(edits)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # in what has not been looked at
+        raise InvalidRequest(f"the body is not valid JSON: {error}") from None
 
 
 def _is_compressed(scope: Scope) -> bool:

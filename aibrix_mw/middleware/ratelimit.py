@@ -17,6 +17,7 @@ from aibrix_mw.scope import (
     LIMIT_HIT,
     PROFILE,
     REQUEST,
+    TRACE,
     InferencePaths,
     answer_headers,
     give_back_on_refund,
@@ -63,7 +64,10 @@ class RateLimitMiddleware:
         if isinstance(quotas, Quota):
             quotas = (quotas,)
         try:
-            hit = self.limiter.take_now(quotas) or await self.limiter.take(quotas)
+            hit = self.limiter.take_now(quotas)
+            if hit is None:
+                trace = TRACE.get(scope)
+                hit = await (self.limiter.take(quotas) if trace is None else trace.ask(self.limiter, quotas))
         except StoreRefused as error:
             await refuse(error, scope, receive, send)
             return

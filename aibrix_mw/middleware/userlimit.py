@@ -13,9 +13,10 @@ from aibrix_mw.limiting.quota import Hit, Quota
 from aibrix_mw.limiting.store import open_limiter
 from aibrix_mw.paths import INFERENCE_PATHS
 from aibrix_mw.request import InferenceRequest
-from aibrix_mw.scope import USAGE, InferencePaths, answer_headers, give_back_on_refund, read_usage, refuse
+from aibrix_mw.scope import TRACE, USAGE, InferencePaths, answer_headers, give_back_on_refund, read_usage, refuse
 from aibrix_mw.settings.schema import UserRecord
 from aibrix_mw.shared.users import Users
+from aibrix_mw.trace import Trace
 from aibrix_mw.usage import UsageReader
 
 MINUTE = 60.0
@@ -59,7 +60,7 @@ class UserLimitMiddleware:
             record = self.users.find_now(request.user)
             if record is None:
                 record = await self.users.find(request.user)
-            hit = await self._take(quotas_of(request.user, record, request))
+            hit = await self._take(quotas_of(request.user, record, request), TRACE.get(scope))
         except GatewayError as error:
             await refuse(error, scope, receive, send)
             return
@@ -76,13 +77,13 @@ class UserLimitMiddleware:
         finally:
             await count.correct()
 
-    async def _take(self, quotas: tuple[Quota, ...]) -> Hit | None:
+    async def _take(self, quotas: tuple[Quota, ...], trace: Trace | None) -> Hit | None:
         """Take of all quotas; None when there are none. UserLimitExceeded where one is full."""
         if not quotas:
             return None
         hit = self.limiter.take_now(quotas)
         if hit is None:
-            hit = await self.limiter.take(quotas)
+            hit = await (self.limiter.take(quotas) if trace is None else trace.ask(self.limiter, quotas))
         if hit.full is not None:
             kind = "tpm" if hit.full.key.endswith(_TPM) else "rpm"
             raise UserLimitExceeded(hit.full.message or "", kind, max(1, math.ceil(hit.reset)))

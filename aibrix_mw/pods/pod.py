@@ -1,8 +1,7 @@
 """One pod: who it is, and what we see of it."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -124,8 +123,8 @@ class Target(msgspec.Struct, frozen=True):
     """What a strategy chose: the pod, a prefill pod for disaggregated requests, and headers for the answer.
 
     `fallback` is the reason why another strategy had to decide; `match` the share of the prompt that the pod is thought
-    to have in its cache (the prefill pod, where there is one), None where nobody looked; `scores` is filled only where
-    somebody records it. `alone` is why a request that was meant for two pods goes to one.
+    to have in its cache (the prefill pod, where there is one), None where nobody looked; `alone` is why a request that
+    was meant for two pods goes to one.
     """
 
     pod: Pod
@@ -133,5 +132,4 @@ class Target(msgspec.Struct, frozen=True):
     headers: Headers = ()
     fallback: str | None = None
     match: float | None = None
-    scores: Sequence[Any] = ()
     alone: str | None = None

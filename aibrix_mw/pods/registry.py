@@ -91,6 +91,11 @@ class PodRegistry:
         """Every known model with all of its pods, routable or not."""
         return {name: tuple(m.members.values()) for name, m in self._models.items() if self._is_remembered(name)}
 
+    def members(self, model: str) -> tuple[Pod, ...]:
+        """All pods of a model, routable or not."""
+        known = self._models.get(model)
+        return () if known is None else tuple(known.members.values())
+
     def names(self) -> dict[str, Served]:
         """Every name that has routable pods, with what it stands for."""
         return {name: served for name, served in self._served.items() if served.pods}

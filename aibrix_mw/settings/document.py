@@ -13,7 +13,12 @@ from aibrix_mw.errors import Fault
 
 _MERGE = "tag:yaml.org,2002:merge"
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_HALF = re.compile(r"[\ud800-\udfff]")
 _SHORT = 4  # characters of a quotation that still tell nothing: two quotes and ',' or \\t
+
+
+class _NoText(ValueError):
+    """A scalar holds what is no text."""
 
 
 class Document(msgspec.Struct):
@@ -40,6 +45,8 @@ def read_document(text: str | bytes, name: str) -> Document:
         reason = f"not valid YAML: control character ({_place(decoded, error.position)})"
     except yaml.MarkedYAMLError as error:
         reason = f"not valid YAML: {_problem(error)}"
+    except _NoText as error:
+        reason = str(error)
     except RecursionError:
         reason = "nested too deeply"
     except (ValueError, AttributeError):  # a value that contradicts its own tag: `!!int x`, `!!timestamp x`
@@ -70,6 +77,14 @@ def _survey(node: yaml.Node, path: str, document: Document, seen: set[int]) -> N
             _survey(item, f"{path}[{index}]", document, seen)
     elif isinstance(node, yaml.MappingNode):
         _survey_mapping(node, path, document, seen)
+    else:
+        _check_text(node)
+
+
+def _check_text(node: yaml.Node) -> None:
+    """PyYAML, unlike its C loader, takes half a character for one; nothing that is made of it could be written."""
+    if _HALF.search(node.value):
+        raise _NoText(f"not valid YAML: an escape is no character (line {node.start_mark.line + 1})")
 
 
 def _survey_mapping(node: yaml.MappingNode, path: str, document: Document, seen: set[int]) -> None:
@@ -77,6 +92,7 @@ def _survey_mapping(node: yaml.MappingNode, path: str, document: Document, seen:
     for key, value in node.value:
         if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
             continue
+        _check_text(key)
         line = key.start_mark.line + 1
         here = join(path, key.value)
         if key.value in first:

@@ -22,9 +22,7 @@ NOT_YET: tuple[str, ...] = (
     "limits.max_buffered_bytes",
     "limits.max_loop_lag",
     "limits.waiting_room",
-    "log.access",
     "stream.keepalive",
-    "tracing",
 )
 
 # Dotted paths that apply at once when the file changes; all else needs a restart.

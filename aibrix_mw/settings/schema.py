@@ -35,7 +35,9 @@ class ListenSettings(Section, frozen=True):
 
     host: Annotated[Text | None, Meta(description="Address for clients; null: all addresses, both families.")] = None
     port: Annotated[Port, Meta(description="Port for clients; 0: one that is free.")] = 8080
-    admin_host: Annotated[Text, Meta(description="Address of the admin listener.")] = "127.0.0.1"
+    admin_host: Annotated[
+        Text | None, Meta(description="Address of the admin listener; null: all addresses, both families.")
+    ] = "127.0.0.1"
     admin_port: Annotated[Port, Meta(description="Port of the admin listener; 0: one that is free.")] = 8081
     keep_alive: Annotated[Duration, Meta(description="Seconds that an idle client connection stays open.")] = 620
     header_timeout: Annotated[Timeout, Meta(description="Seconds for a client to send a whole request head.")] = 10

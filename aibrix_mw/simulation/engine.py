@@ -37,7 +37,8 @@ class EngineModel(msgspec.Struct, frozen=True, kw_only=True):
 class Run:
     """One request in an engine. `first` and `ended` are called when the first and the last token are there.
 
-    `hashes` are those of the prompt's full blocks, `all_hashes` those of prompt and answer together.
+    `hashes` are those of the prompt's full blocks, `all_hashes` those of prompt and answer together. Of a `transferred`
+    prompt, which another engine has computed, only the last token is left to compute.
     """
 
     __slots__ = (
@@ -53,6 +54,7 @@ class Run:
         "output_tokens",
         "prompt_tokens",
         "started",
+        "transferred",
     )
 
     def __init__(
@@ -63,7 +65,10 @@ class Run:
         all_hashes: tuple[int, ...],
         first: Callable[["Run"], None],
         ended: Callable[["Run"], None],
+        *,
+        transferred: bool = False,
     ) -> None:
+        self.transferred = transferred
         self.prompt_tokens = prompt_tokens
         self.output_tokens = output_tokens
         self.hashes = hashes
@@ -184,7 +189,7 @@ class Engine:
         block = self.model.block_tokens
         # The last prompt token is always computed, and its whole block with it.
         run.cached = min(run.lease.hits, max(run.prompt_tokens - 1, 0) // block) * block
-        run.left = run.prompt_tokens - run.cached
+        run.left = 1 if run.transferred else run.prompt_tokens - run.cached
         run.started = self._loop.now
         self._prefilling.append(run)
         self.counters.started(run.prompt_tokens, run.cached)

@@ -25,13 +25,26 @@ class Restart(msgspec.Struct, frozen=True):
 
 
 class Fleet(msgspec.Struct, frozen=True, kw_only=True):
-    """What is simulated. Every gateway scrapes every engine each `scrape_interval`, `scrape_delay` late; seconds."""
+    """What is simulated. Every gateway scrapes every engine each `scrape_interval`, `scrape_delay` late; seconds.
+
+    The first `prefills` engines are prefill pods and the others decode pods of one roleset, where that is not 0. A KV
+    cache travels in `transfer_seconds` a prompt token: by default 128 KiB (8B model, 16 bit) at 25 GB/s.
+    """
 
     engines: tuple[EngineModel, ...] = (EngineModel(),) * 8
     gateways: int = 3
     restarts: tuple[Restart, ...] = ()
     scrape_interval: float = 1.0
     scrape_delay: float = 0.02
+    prefills: int = 0
+    transfer_seconds: float = 131072 / 25e9
+
+    def labels(self, uid: str) -> dict[str, str]:
+        """Of the pod with this uid, which has the engine's number in its middle."""
+        if not self.prefills:
+            return {}
+        role = "prefill" if int(uid.split("-")[1]) < self.prefills else "decode"
+        return {"role-name": role, "roleset-name": "simulated"}
 
 
 class Pick(msgspec.Struct, frozen=True, gc=False):
@@ -71,7 +84,7 @@ class Simulation:
         self._sessions: defaultdict[str, deque[Entry]] = defaultdict(deque)
         self._asked = Content(0, (), ())
         self._current: list[str] = []  # uids that take requests, by the engine's number
-        self.gateways = [Gateway(build(self, number), self.loop) for number in range(fleet.gateways)]
+        self.gateways = [Gateway(build(self, number), self.loop, fleet.labels) for number in range(fleet.gateways)]
 
     def run(self) -> None:
         """Let all requests of the workload arrive and end."""
@@ -119,22 +132,37 @@ class Simulation:
         gateway = self.gateways[number]
         self._asked = content = content_of(entry, self._block_tokens)
         passage = gateway.pass_on(request_of(entry))
-        uid = passage.target.pod.uid
-        self.picks.append(Pick(self.loop.now, uid, len(gateway.pods())))
-        run = Run(
+        target = passage.target
+        self.picks.append(Pick(self.loop.now, target.pod.uid, len(gateway.pods())))
+        arrived, cached = self.loop.now, [0]
+        whole = Run(
             content.prompt_tokens,
             entry.output,
             content.hashes,
             content.all_hashes,
             lambda run: passage.first_token(),
-            lambda run: self._ended(run, entry, number, passage),
+            lambda run: self._ended(run, entry, number, passage, arrived, cached[0] or run.cached),
+            transferred=target.prefill is not None,
         )
-        self.engines[uid].submit(run)
+        if target.prefill is None:
+            self.engines[target.pod.uid].submit(whole)
+            return
 
-    def _ended(self, run: Run, entry: Entry, gateway: int, passage: Passage) -> None:
+        def prefilled(run: Run) -> None:
+            passage.prefilled()
+            cached[0] = run.cached
+            assert target.prefill is not None
+            self._retire(target.prefill.uid)
+            delay = self.fleet.transfer_seconds * run.prompt_tokens
+            self.loop.at(self.loop.now + delay, self.engines[target.pod.uid].submit, whole)
+
+        first = Run(content.prompt_tokens, 1, content.hashes, content.hashes, lambda run: None, prefilled)
+        self.engines[target.prefill.uid].submit(first)
+
+    def _ended(self, run: Run, entry: Entry, gateway: int, passage: Passage, arrived: float, cached: int) -> None:
         passage.ended(run.prompt_tokens, run.output_tokens)
-        times = (run.arrived, run.first_at, self.loop.now)
-        lengths = (run.prompt_tokens, run.cached, run.output_tokens)
+        times = (arrived, run.first_at, self.loop.now)
+        lengths = (run.prompt_tokens, cached, run.output_tokens)
         self.records.append(Record(entry.user, gateway, passage.target.pod.uid, *times, *lengths))
         self._retire(passage.target.pod.uid)
         self._progress(len(self.records))

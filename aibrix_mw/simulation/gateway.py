@@ -1,8 +1,9 @@
 """One replica of the gateway: its own registry, its own strategy, its own view of every pod."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from aibrix_mw.outcome import Outcome
+from aibrix_mw.pairing import Pairing
 from aibrix_mw.pods.admission import Admission
 from aibrix_mw.pods.candidates import candidates
 from aibrix_mw.pods.ejection import Ejection
@@ -10,6 +11,7 @@ from aibrix_mw.pods.pod import Address, Pod, PodInfo, Target
 from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.pods.scraper import EngineReader
 from aibrix_mw.request import InferenceRequest
+from aibrix_mw.retry import RetryBudget
 from aibrix_mw.simulation.content import MODEL
 from aibrix_mw.simulation.loop import Loop
 from aibrix_mw.strategies.base import Strategy
@@ -20,7 +22,7 @@ _SOURCE = "simulation"
 class Passage:
     """One request on its way through a gateway: tells pod and strategy what they hear of a real, streamed one."""
 
-    __slots__ = ("_first_byte", "_gateway", "_lease", "_sent", "request", "target")
+    __slots__ = ("_first_byte", "_gateway", "_lease", "_prefill", "_sent", "request", "target")
 
     def __init__(self, gateway: "Gateway", request: InferenceRequest, target: Target) -> None:
         self.request = request
@@ -29,6 +31,17 @@ class Passage:
         self._sent = self._first_byte = gateway.loop.now
         self._lease = target.pod.lease(request.prompt_tokens, target.match, gateway.loop)
         self._lease.__enter__()
+        self._prefill = None
+        if target.prefill is not None:
+            self._lease.computed_elsewhere()
+            self._prefill = target.prefill.lease(request.prompt_tokens, target.match, gateway.loop)
+            self._prefill.__enter__()
+
+    def prefilled(self) -> None:
+        """The prefill pod has answered."""
+        assert self._prefill is not None
+        self._prefill.first_byte(streamed=True)
+        self._prefill.__exit__(None, None, None)
 
     def first_token(self) -> None:
         """The first byte of the answer is there."""
@@ -55,21 +68,23 @@ class Passage:
 class Gateway:
     """Picks pods for requests as the served gateway does; knows nothing of other replicas."""
 
-    def __init__(self, strategy: Strategy, loop: Loop) -> None:
+    def __init__(self, strategy: Strategy, loop: Loop, labels: Callable[[str], Mapping[str, str]]) -> None:
         self.loop = loop
+        self.labels = labels
         self.strategy = strategy
         self.registry = PodRegistry(clock=loop)
         self.registry.leaving.append(strategy.forget)
         self.admission = Admission(self.registry, Ejection(clock=loop))
+        self.pairing = Pairing(self.admission, RetryBudget(clock=loop), 2)
         self._readers: dict[str, EngineReader] = {}
 
     def discover(self, uids: Iterable[str]) -> None:
         """Hear from discovery at the start which pods there are; all are Ready, and warm."""
-        self.registry.replace(_SOURCE, [_info(uid, None) for uid in uids])
+        self.registry.replace(_SOURCE, [self._info(uid, None) for uid in uids])
 
     def describe(self, uid: str, excluded: str | None) -> None:
         """Hear from discovery that a pod is there, and why it may not take requests."""
-        self.registry.put(_SOURCE, _info(uid, excluded))
+        self.registry.put(_SOURCE, self._info(uid, excluded))
 
     def forget(self, uid: str) -> None:
         """Hear from discovery that a pod is gone."""
@@ -78,7 +93,11 @@ class Gateway:
 
     def pass_on(self, request: InferenceRequest) -> Passage:
         """Choose a pod and hold it. NoReadyPods when there is none."""
-        target = self.strategy.pick(request, self.admission.admit(candidates(self.registry, request)))
+        pods = candidates(self.registry, request)
+        if self.strategy.two_legs:
+            target = self.pairing.first(self.strategy, request, pods)
+        else:
+            target = self.strategy.pick(request, self.admission.admit(pods))
         self.admission.placed(target.pod)
         return Passage(self, request, target)
 
@@ -100,7 +119,13 @@ class Gateway:
                 reader = self._readers[uid] = EngineReader(pod.info.engine, self.strategy.needs)
             pod.metrics = reader.read(text, self.loop.now, expires)
 
-
-def _info(uid: str, excluded: str | None) -> PodInfo:
-    address = Address(uid, 8000)
-    return PodInfo(uid=uid, name=uid, namespace=_SOURCE, model=MODEL, address=address, excluded=excluded)
+    def _info(self, uid: str, excluded: str | None) -> PodInfo:
+        return PodInfo(
+            uid=uid,
+            name=uid,
+            namespace=_SOURCE,
+            model=MODEL,
+            address=Address(uid, 8000),
+            labels=self.labels(uid),
+            excluded=excluded,
+        )

@@ -104,6 +104,11 @@ def heavy_tailed(shape: Shape, *, prompt: int = 400, output: int = 120, sigma: f
     ]
 
 
+def long_prompt(shape: Shape, *, prompt: int = 4000, output: int = 200) -> list[Entry]:
+    """As `batch`, of prompts that are twenty times as long as their answers."""
+    return batch(shape, prompt=prompt, output=output)
+
+
 def _poisson(rng: Random, rate: float, end: float, start: float = 0.0) -> Iterator[float]:
     at = start + rng.expovariate(rate) if rate else end
     while at < end:
@@ -133,5 +138,6 @@ WORKLOADS: dict[str, Callable[[Shape], list[Entry]]] = {
     "bursty": bursty,
     "abusive": abusive,
     "heavy-tailed": heavy_tailed,
+    "long-prompt": long_prompt,
     "restart": chat,
 }

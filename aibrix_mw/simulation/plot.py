@@ -26,6 +26,7 @@ PANELS: tuple[tuple[str, Bars], ...] = (
     ),
     ("complete answer, seconds", (("p50", lambda f: f.whole_p50), ("p95", lambda f: f.whole_p95))),
     ("prompt tokens from the cache, %", (("", lambda f: 100 * f.cache_hits),)),
+    ("per output token, seconds", (("p50", lambda f: f.token_p50), ("p99", lambda f: f.token_p99))),
     ("busiest engine / mean, p99", (("", lambda f: f.skew or 0.0),)),
 )
 
@@ -65,9 +66,10 @@ def _page(title: str, results: Sequence[Result]) -> str:
 def _draw(title: str, results: Sequence[Result]) -> "Figure":
     from matplotlib.figure import Figure  # without pyplot there is no window and no state between two plots
 
-    figure = Figure(figsize=(11, 2.2 + 0.45 * len(results) * 2), layout="constrained")
+    figure = Figure(figsize=(14, 2.2 + 0.45 * len(results) * 2), layout="constrained")
     figure.suptitle(title)
-    panels = figure.subplots(2, 2, sharey=True).flat
+    panels = list(figure.subplots(2, 3, sharey=True).flat)
+    panels.pop().set_visible(False)
     for axes, (name, bars) in zip(panels, PANELS, strict=True):
         _panel(axes, name, bars, results)
     return figure

@@ -24,6 +24,11 @@ class Record(msgspec.Struct, frozen=True, gc=False):
         """Seconds from arrival to the first token."""
         return self.first - self.arrived
 
+    @property
+    def per_token(self) -> float | None:
+        """Mean seconds from one token to the next; None of a single one."""
+        return (self.ended - self.first) / (self.output - 1) if self.output > 1 else None
+
 
 class Sample(msgspec.Struct, frozen=True, gc=False):
     """Requests in flight at one instant: of the busiest engine, and the mean over the engines that take requests."""
@@ -36,10 +41,11 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """The figures of one strategy on one workload; seconds, and shares from 0 to 1.
 
-    `skew` is the 99th percentile of busiest engine / mean engine, over samples with a mean of at least 4 requests in
-    flight (None without such samples). `others` is the 95th percentile of first-token time over all users but the one
-    that sent the most tokens. `fairness` is Jain's index over the users' mean first-token times: 1 when all wait alike,
-    1/n when one waits for all (Jain, Chiu, Hawe, DEC-TR-301, 1984). `busy` is the share of time the engines computed.
+    `token` is the time per output token after the first one. `skew` is the 99th percentile of busiest engine / mean
+    engine, over samples with a mean of at least 4 requests in flight (None without such samples). `others` is the 95th
+    percentile of first-token time over all users but the one that sent the most tokens. `fairness` is Jain's index over
+    the users' mean first-token times: 1 when all wait alike, 1/n when one waits for all (Jain, Chiu, Hawe, DEC-TR-301,
+    1984). `busy` is the share of time the engines computed.
     """
 
     requests: int
@@ -48,6 +54,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     first_p99: float
     whole_p50: float
     whole_p95: float
+    token_p50: float
+    token_p99: float
     cache_hits: float
     skew: float | None
     fairness: float
@@ -71,6 +79,7 @@ def figures(records: Sequence[Record], samples: Sequence[Sample], busy: float) -
     waits = [record.wait for record in records]
     wholes = [record.ended - record.arrived for record in records]
     skews = [sample.busiest / sample.mean for sample in samples if sample.mean >= 4]
+    tokens = [seconds for record in records if (seconds := record.per_token) is not None]
     heaviest = heaviest_user(records)
     return Figures(
         requests=len(records),
@@ -79,6 +88,8 @@ def figures(records: Sequence[Record], samples: Sequence[Sample], busy: float) -
         first_p99=percentile(waits, 0.99),
         whole_p50=percentile(wholes, 0.5),
         whole_p95=percentile(wholes, 0.95),
+        token_p50=percentile(tokens, 0.5),
+        token_p99=percentile(tokens, 0.99),
         cache_hits=sum(record.cached for record in records) / max(sum(record.prompt for record in records), 1),
         skew=percentile(skews, 0.99) if skews else None,
         fairness=jain(_mean_waits(records)),

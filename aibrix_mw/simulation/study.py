@@ -22,7 +22,8 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     """The options.
 
     `load` is the share of the fleet's capacity under `least-request`, unless `rate` says it in requests a second;
-    `trace` is a file that stands in for the workload, its load and its seeds.
+    `prefill` engines are prefill pods and the others decode pods, for strategies that ask; by default half of them
+    where one of the strategies is `pd`. `trace` is a file that stands in for the workload, its load and its seeds.
     """
 
     strategies: Sequence[str]
@@ -30,6 +31,7 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     trace: Path | None = None
     engines: int = 8
     slow: int = 0
+    prefill: int | None = None
     gateways: int = 3
     kv_blocks: int = 4096
     load: float = 0.7
@@ -52,6 +54,8 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
             yield "rate", "more than 0"
         if not 0 <= self.slow <= self.engines:
             yield "slow", "from 0 to the number of engines"
+        if self.prefill is not None and not 0 <= self.prefill < self.engines:
+            yield "prefill", "from 0 to less than the number of engines"
         if self.workload not in WORKLOADS:
             yield "workload", f"is none of {', '.join(WORKLOADS)}"
         for strategy in self.strategies:
@@ -68,8 +72,16 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
         return (
             f"{name}: {requests:.0f} requests at {rate:.1f} a second, engines {self.engines}"
             + (f" ({self.slow} at half speed)" if self.slow else "")
+            + (f" ({self.prefills} prefill)" if self.prefills else "")
             + f", gateways {self.gateways}, seeds {len(workloads)}"
         )
+
+    @property
+    def prefills(self) -> int:
+        """How many engines are prefill pods."""
+        if self.prefill is not None:
+            return self.prefill
+        return self.engines // 2 if "pd" in self.strategies else 0
 
     def fleet(self) -> Fleet:
         """The engines, the slow ones last, and for the workload `restart` when each restarts."""
@@ -77,7 +89,7 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
         slow = msgspec.structs.replace(fast, speed=SLOW)
         engines = (fast,) * (self.engines - self.slow) + (slow,) * self.slow
         restarts = rolling(self.engines, self.seconds) if self.workload == "restart" else ()
-        return Fleet(engines=engines, gateways=self.gateways, restarts=restarts)
+        return Fleet(engines=engines, gateways=self.gateways, restarts=restarts, prefills=self.prefills)
 
     def workloads(self) -> list[list[Entry]]:
         """The requests, one list a seed."""

@@ -26,14 +26,17 @@ COLUMNS: tuple[tuple[str, Callable[[Figures], str]], ...] = (
     ("p99", lambda figures: _seconds(figures.first_p99)),
     ("complete p50", lambda figures: _seconds(figures.whole_p50)),
     ("p95", lambda figures: _seconds(figures.whole_p95)),
+    ("per token p50", lambda figures: _seconds(figures.token_p50)),
+    ("p99", lambda figures: _seconds(figures.token_p99)),
     ("cache hits", lambda figures: _percent(figures.cache_hits)),
     ("skew p99", lambda figures: _ratio(figures.skew)),
     ("fairness", lambda figures: _ratio(figures.fairness)),
     ("others p95", lambda figures: _seconds(figures.others)),
 )
 LEGEND = (
-    "Times in seconds. Skew: busiest engine / mean, where the mean is 4 requests or more. Fairness: Jain's index over "
-    "users' mean first-token times. Others: first token of all users but the one with the most tokens."
+    "Times in seconds; per token: after the first one. Skew: busiest engine / mean, where the mean is 4 requests or "
+    "more. Fairness: Jain's index over users' mean first-token times. Others: first token of all users but the one "
+    "with the most tokens."
 )
 
 

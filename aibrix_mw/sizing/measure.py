@@ -164,7 +164,7 @@ class Measuring:
         if verdict.reasons and verdict.reasons[0].kind == "limit":
             accepted = verdict.figures.requests_per_second
             raise LimitMet(
-                f"at {probe.rate:.3g} requests/s the target refuses with 429 and lets about {accepted:.3g}/s through: "
+                f"At {probe.rate:.3g} requests/s the target refuses with 429 and lets about {accepted:.3g}/s through: "
                 f"{verdict.reasons[0].text}. That is a limit, not the capacity; raise it or measure a pod directly."
             )
         return verdict.sustainable
@@ -179,7 +179,7 @@ class Measuring:
                 return step
             self._listener.note(f"{probe.rate:.3g} requests/s: {fault}; once more")
         raise GeneratorTooSlow(
-            f"the load generator was the bottleneck at {probe.rate:.3g} requests/s: {fault}. Run it on a "
+            f"The load generator was the bottleneck at {probe.rate:.3g} requests/s: {fault}. Run it on a "
             "machine, or at a time, with more to spare."
         )
 

@@ -11,6 +11,7 @@ from aibrix_mw.errors import ConfigurationError, Fault
 from aibrix_mw.sizing import report
 from aibrix_mw.sizing.document import Document
 from aibrix_mw.sizing.measure import Measured, Tried
+from aibrix_mw.sizing.sizes import rounded
 from aibrix_mw.sizing.verdict import UNBOUNDED
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _STYLE = (
     "table{border-collapse:collapse;font-size:13px}"
     "td,th{padding:.2em .7em;text-align:right;border-bottom:1px solid #ddd}"
     "td:last-child,th:last-child{text-align:left}svg{max-width:100%;height:auto}"
-    ".answer{font-size:19px;font-weight:bold}.end{color:#a00}"
+    "div p:first-child{font-size:19px;font-weight:bold}.end{color:#a00}"
 )
 _KNEE, _BOUND = "#2a7", "#c33"
 
@@ -48,11 +49,11 @@ def page(document: Document) -> str:
     """The page: nothing in it is fetched from anywhere."""
     title = f"Replica sizing: {document.model}"
     about = f"<p>{escape(document.url)}: {escape(document.workload)}</p>"
-    answer = "".join(f'<p class="answer">{escape(line)}</p>' for line in report.conclusion(document))
+    answer = "".join(f"<p>{escape(line)}</p>" for line in report.conclusion(document))
     runs = "".join(_run(role, run) for role, run in document.runs.items())
     return (
         f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>\n'
-        f"<style>{_STYLE}</style>\n<h1>{escape(title)}</h1>\n{about}\n{answer}\n{runs}\n</html>\n"
+        f"<style>{_STYLE}</style>\n<h1>{escape(title)}</h1>\n{about}\n<div>{answer}</div>\n{runs}\n</html>\n"
     )
 
 
@@ -83,7 +84,8 @@ def draw(run: Measured) -> "Figure":
 
     figure = Figure(figsize=(11, 6.4), layout="constrained")
     first, token, throughput, errors = figure.subplots(2, 2).flat
-    steps = sorted(run.tried, key=lambda tried: tried.rate)
+    latest = {tried.rate: tried for tried in run.tried}  # a confirmation has the figures of both steps
+    steps = sorted(latest.values(), key=lambda tried: tried.rate)
     figures = [tried.figures for tried in steps]
     _times(first, "time to the first token, s", steps, [(one.first_p50, one.first_p95) for one in figures])
     _bound(first, run.bounds.first_token)
@@ -120,7 +122,7 @@ def _bound(axes: "Axes", bound: float) -> None:
 def _finish(axes: "Axes", run: Measured) -> None:
     found = run.estimate
     if found is not None:
-        axes.axvline(found.rate, color=_KNEE, linewidth=1.5, label=f"knee {found.rate:.3g}/s")
+        axes.axvline(found.rate, color=_KNEE, linewidth=1.5, label=f"knee {rounded(found.rate):g}/s")
         axes.axvspan(found.low, found.rate if found.high is None else found.high, color=_KNEE, alpha=0.15)
     axes.set_xlabel("requests/s")
     axes.set_ylim(bottom=0)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -39,7 +40,8 @@ class Generator:
             self.kill()
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.close()
+        with suppress(BrokenPipeError):  # there is something in it that it was too late for
+            process.stdin.close()
         process.stdout.close()
         try:
             process.wait(_SECONDS_TO_END)

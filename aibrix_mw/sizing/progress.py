@@ -34,6 +34,9 @@ class Lines:
             + (f"not sustainable, {reasons}" if reasons else "sustainable")
         )
 
+    def clear(self) -> None:
+        """Make room for what others write; a log needs none."""
+
     def note(self, text: str) -> None:
         """Write a line."""
         self._out.write(f"{self._title}{text}\n")
@@ -59,7 +62,11 @@ class Terminal(Lines):
         )
         self._out.flush()
 
+    def clear(self) -> None:
+        """Remove the running line."""
+        self._out.write(_CLEAR)
+
     def note(self, text: str) -> None:
         """Write a line in place of the running one."""
-        self._out.write(_CLEAR)
+        self.clear()
         super().note(text)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from aibrix_mw.sizing.document import Document
 from aibrix_mw.sizing.measure import Measured, Tried
+from aibrix_mw.sizing.sizes import ENDS as KNOWN
 from aibrix_mw.sizing.sizes import Answer, Size, Want, rounded
 from aibrix_mw.sizing.verdict import UNBOUNDED
 
@@ -34,7 +35,7 @@ def seconds(value: float | None) -> str:
     """A time in milliseconds or seconds, `-` for none."""
     if value is None:
         return "-"
-    return f"{1000 * value:.1f} ms" if value < 0.1 else f"{value:.3g} s"
+    return f"{1000 * value:.1f} ms" if value < 0.0995 else f"{value:.3g} s"
 
 
 def percent(tried: Tried) -> str:
@@ -86,6 +87,8 @@ def findings(run: Measured) -> Iterator[str]:
     found = run.estimate
     if found is None:
         yield f"sustainable: not even {run.bracket.high:.3g} requests/s" if run.bracket.high else "sustainable: unknown"
+    elif run.end not in KNOWN:
+        yield f"sustainable: at least {rounded(found.rate):g} requests/s; what it would be beyond is not known"
     elif found.high is None:
         yield f"sustainable: at least {rounded(found.rate):g} requests/s, the highest rate that was tried"
     else:
@@ -106,7 +109,7 @@ def conclusion(document: Document) -> Iterator[str]:
     """The formula with its numbers."""
     found = document.answer
     if found is None:
-        yield "replicas: no answer without a sustainable rate"
+        yield "replicas: no answer, since what a replica sustains is not known"
         return
     for role, size in found.sizes.items():
         yield formula(role, size, found.want)
@@ -151,7 +154,7 @@ def _values(found: Answer, role: str, indent: str) -> list[str]:
         "sustainableRpsPerReplica": found.sizes[role].sustainable,
         "margin": found.want.margin,
     }
-    return [f"{indent}sizing:", *(f"{indent}  {key}: {value:g}" for key, value in numbers.items())]
+    return [f"{indent}sizing:", *(f"{indent}  {key}: {value:.10g}" for key, value in numbers.items())]
 
 
 def _aligned(cells: Sequence[Sequence[str]]) -> list[str]:

@@ -7,6 +7,7 @@ import msgspec
 
 from aibrix_mw.sizing.measure import Measured
 
+ENDS = ("complete", "interrupted")
 _SLACK = 1e-9
 """Keeps a quotient that is a whole number from being rounded up by the last bit."""
 
@@ -61,8 +62,12 @@ def size(rate: float, want: Want) -> Size:
 
 
 def answer(runs: Mapping[str, Measured], want: Want) -> Answer | None:
-    """The sizes of all roles; None when a role has no sustainable rate. Each request passes each role once."""
-    rates = {role: run.estimate.rate for role, run in runs.items() if run.estimate is not None}
+    """The sizes of all roles; None when the rate of a role is not known. Each request passes each role once.
+
+    A run that was interrupted answers with what it knows; one that met a limit, or the end of its load generator, does
+    not: it has found something else than what the replica sustains.
+    """
+    rates = {role: run.estimate.rate for role, run in runs.items() if run.estimate is not None and run.end in ENDS}
     if len(rates) < len(runs):
         return None
     sizes = {role: size(rate, want) for role, rate in rates.items()}

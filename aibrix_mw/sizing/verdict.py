@@ -14,6 +14,9 @@ MOST_ERRORS = 0.01
 MOST_LATE = 0.05
 """A p95 is above its bound exactly when more than this share of the requests is."""
 LIMITED = "status_429"
+_PAUSE = 10.0
+_PAUSE_SECONDS = 1.0
+"""A pause of ten times the bound per token, and of a second at least, is no slow token any more."""
 SILENT = ("stalled", "no_answer")
 
 
@@ -38,8 +41,8 @@ class Reason(msgspec.Struct, frozen=True):
 class Figures(msgspec.Struct, frozen=True):
     """What was seen of the requests that count; times in seconds, nan (null in JSON) where there are none.
 
-    `requests_per_second` and `tokens_per_second` are what was completed. With `cut` the step ended before its time, so
-    that the times of the slowest are lower bounds.
+    `requests_per_second` and `tokens_per_second` are what was completed in the measured part, whenever it had come, an
+    answer's tokens at its end. With `cut` the step ended before its time: the times of the slowest are lower bounds.
     """
 
     requests: int
@@ -78,7 +81,11 @@ def judge(steps: Sequence[Step], bounds: Bounds) -> Verdict:
     requests = [record for records in counted for record in records]
     trends = [trend(step) for step in steps]
     late = max(_late(counted, bounds), key=_share)
-    reasons = (*_failures(requests), *_slow(requests, bounds), *_growing(trends))
+    against = [*_failures(requests), *_silent(requests, bounds), *_slow(requests, bounds), *_growing(trends)]
+    answered = _first_tokens([record for record in requests if record.first is not None])
+    if quantile(answered, 0.5) > bounds.first_token:
+        against.sort(key=lambda reason: reason.kind == "stall")  # when most wait too long, so do those that gave up
+    reasons = tuple(against)
     return Verdict(steps[0].plan.rate, _figures(steps, requests, trends, _share(late)), reasons, late)
 
 
@@ -115,6 +122,16 @@ def _failures(requests: Sequence[Record]) -> Iterator[Reason]:
     yield Reason(kind, f"{100 * kinds[worst] / len(requests):.1f} % of the requests {what}: {detail or worst}{others}")
 
 
+def _silent(requests: Sequence[Record], bounds: Bounds) -> Iterator[Reason]:
+    """Answers that had stopped in the middle when their step was cut: those behind them may only seem slow."""
+    patience = max(_PAUSE * bounds.per_token, _PAUSE_SECONDS)
+    cut = [one for one in requests if one.error == UNFINISHED and one.last is not None]
+    silent = sum(one.last is not None and one.ended - one.last > patience for one in cut)
+    if silent >= MOST_ERRORS * len(requests) and silent:
+        share = 100 * silent / len(requests)
+        yield Reason("stall", f"{share:.1f} % of the requests stalled: no token for {patience:.3g} s in mid-answer")
+
+
 def _slow(requests: Sequence[Record], bounds: Bounds) -> Iterator[Reason]:
     for kind, name, values, bound in (
         ("first_token", "first token", _first_tokens(requests), bounds.first_token),
@@ -137,8 +154,8 @@ def _growing(trends: Sequence[Trend]) -> Iterator[Reason]:
 def _figures(steps: Sequence[Step], requests: Sequence[Record], trends: Sequence[Trend], late: float) -> Figures:
     complete = [record for record in requests if not record.error]
     seconds = sum(min(step.plan.measured, max(step.seconds - step.plan.warm_up, 0.0)) for step in steps)
+    ended = [record for step in steps for record in step.records if not record.error and step.plan.counts(record.ended)]
     first, token = _first_tokens(requests), _per_tokens(requests)
-    output = sum(record.tokens for record in complete)
     return Figures(
         requests=len(requests),
         errors=sum(record.failed for record in requests),
@@ -146,8 +163,8 @@ def _figures(steps: Sequence[Step], requests: Sequence[Record], trends: Sequence
         first_p95=_known(quantile(first, 0.95)),
         token_p50=_known(quantile(token, 0.5)),
         token_p95=_known(quantile(token, 0.95)),
-        requests_per_second=len(complete) / seconds if seconds else 0.0,
-        tokens_per_second=output / seconds if seconds else 0.0,
+        requests_per_second=len(ended) / seconds if seconds else 0.0,
+        tokens_per_second=sum(record.tokens for record in ended) / seconds if seconds else 0.0,
         prompt_tokens=_mean([record.prompt_tokens for record in complete]),
         output_tokens=_mean([record.tokens for record in complete]),
         in_flight=_mean([found.mean for found in trends]),

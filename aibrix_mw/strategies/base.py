@@ -47,6 +47,8 @@ class Strategy:
     counts_tokens: bool = False
     """Whether `observe` looks at the engine's count of tokens: reading it costs a search in each chunk of an answer."""
 
+    highest_wins: ClassVar[bool] = False
+    """Of what `explain` says: whether the highest number is the best one."""
     two_legs: bool = False
     """Whether targets have a prefill pod. Such a strategy stands in no list: one that names it is this one alone."""
 
@@ -70,6 +72,10 @@ class Strategy:
     def pick(self, request: InferenceRequest, pods: Pods, /) -> Target:
         """Choose among ready pods, of which there is at least one."""
         raise NotImplementedError
+
+    def explain(self, request: InferenceRequest, pods: Pods, /) -> Sequence[float | None]:
+        """For people: the numbers that `pick` would compare now, one a pod; empty where it compares none."""
+        return ()
 
     def again(self, request: InferenceRequest, pods: Pods, failures: Sequence[Failure], /) -> Target | None:
         """One more target of the same kind after these failures; None when there is none. Asked where `two_legs`."""
@@ -99,6 +105,10 @@ class Scorer(Strategy):
     def scores(self, request: InferenceRequest, pods: Pods, /) -> Sequence[float | None]:
         """One raw score a pod, lowest wins; None where the data is missing."""
         raise NotImplementedError
+
+    def explain(self, request: InferenceRequest, pods: Pods, /) -> Sequence[float | None]:
+        """The scores."""
+        return self.scores(request, pods)
 
     def chosen(self, request: InferenceRequest, pod: Pod, /, fallback: str | None = None) -> Target:
         """Note the choice, whoever made it, and turn it into a target."""

@@ -56,6 +56,8 @@ def normalised(scores: Sequence[float | None]) -> list[float]:
 class WeightedList(Strategy):
     """Several scorers, weighted: the pod with the highest sum(weight x normalised score) / sum(weight)."""
 
+    highest_wins = True
+
     def __init__(self, items: Sequence[Item], rng: Random | None = None) -> None:
         super().__init__(rng)
         self.items = tuple(items)
@@ -71,6 +73,10 @@ class WeightedList(Strategy):
             scores = normalised(item.scorer.scores(request, pods))
             totals = [total + share * score for total, score in zip(totals, scores, strict=True)]
         return totals
+
+    def explain(self, request: InferenceRequest, pods: Pods, /) -> Sequence[float | None]:
+        """The totals."""
+        return self.totals(request, pods)
 
     def pick(self, request: InferenceRequest, pods: Pods, /) -> Target:
         """The pod with the highest total; every item's scorer hears of the choice."""

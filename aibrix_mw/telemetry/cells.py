@@ -1,8 +1,9 @@
 """Cells that the hot path counts in, and what prometheus_client makes of them at a scrape."""
 
 from collections.abc import Iterable
+from typing import Any
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, Exemplar, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from aibrix_mw.telemetry.families import Family
 from aibrix_mw.telemetry.histogram import Histogram
@@ -25,8 +26,16 @@ class HistogramFamily(dict[Labels, Histogram]):
         """The family as prometheus_client exports it."""
         exported = HistogramMetricFamily(self.family.name, self.family.help, labels=self.family.labels)
         for labels, child in self.items():
-            exported.add_metric(labels, buckets=child.buckets(), sum_value=child.sum)
+            exported.add_metric(labels, buckets=_with_exemplars(child), sum_value=child.sum)
         return exported
+
+
+def _with_exemplars(child: Histogram) -> list[Any]:
+    """Its buckets, with the trace of which a value was counted where one is known."""
+    rows: list[Any] = [*child.buckets()]
+    for at, (trace_id, value, when) in child.exemplars.items():
+        rows[at] = (*rows[at], Exemplar({"trace_id": trace_id}, value, when))
+    return rows
 
 
 class CounterFamily(dict[Labels, float]):

@@ -16,6 +16,7 @@ FIRST_TOKEN_BUCKETS = (
     *(0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75),
     *(1.0, 2.5, 5.0, 7.5, 10.0, 30.0, 60.0),
 )
+BETWEEN_TOKENS_BUCKETS = (0.0025, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5)
 ROUTING_BUCKETS = _doubling(50e-6, 15)
 PICK_BUCKETS = _doubling(5e-6, 12)
 STORE_BUCKETS = _doubling(100e-6, 12)
@@ -65,6 +66,12 @@ FIRST_TOKEN = _histogram(
     "time_to_first_token_seconds",
     "From request head to the first data of a streamed answer.",
     FIRST_TOKEN_BUCKETS,
+    "model",
+)
+BETWEEN_TOKENS = _histogram(
+    "time_per_output_token_seconds",
+    "Mean time between two tokens of a streamed answer whose engine says how many there were.",
+    BETWEEN_TOKENS_BUCKETS,
     "model",
 )
 OVERHEAD = _histogram(

@@ -5,19 +5,24 @@ from collections.abc import Sequence
 
 
 class Histogram:
-    """Counts by bucket; the last one is +Inf."""
+    """Counts by bucket; the last one is +Inf. `exemplars` by bucket: trace id, value, seconds since the epoch."""
 
-    __slots__ = ("bounds", "counts", "sum")
+    __slots__ = ("bounds", "counts", "exemplars", "sum")
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self.bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
         self.sum = 0.0
+        self.exemplars: dict[int, tuple[str, float, float]] = {}
 
     def observe(self, value: float) -> None:
         """Count one value."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
+
+    def exemplify(self, value: float, trace_id: str, now: float) -> None:
+        """Name the trace of a value that was counted; a bucket keeps the last one."""
+        self.exemplars[bisect_left(self.bounds, value)] = (trace_id, value, now)
 
     def buckets(self) -> list[tuple[str, float]]:
         """Cumulative counts by upper bound, as prometheus_client wants them."""

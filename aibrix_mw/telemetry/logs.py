@@ -44,4 +44,10 @@ def set_up_logging(settings: LogSettings) -> None:
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("aibrix_mw").setLevel(settings.level.upper())
     logging.getLogger("aibrix_mw").addFilter(_Truncations())
+    lines = logging.StreamHandler(sys.stderr)
+    lines.setFormatter(logging.Formatter("%(message)s"))  # which is JSON, whatever the format of the others
+    access = logging.getLogger("aibrix_mw.access")
+    access.handlers = [lines]
+    access.propagate = False
+    access.setLevel(logging.INFO)
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # its warnings are what clients get 400 for

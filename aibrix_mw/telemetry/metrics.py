@@ -24,19 +24,22 @@ UNKNOWN_MODEL = "_unknown"
 
 
 class GatewayMetrics(Collector):
-    """All families of one gateway, in a registry of its own."""
+    """All families of one gateway, in a registry of its own unless one is given."""
 
     def __init__(
         self,
-        pods: PodRegistry,
+        pods: PodRegistry | None = None,
         *,
+        registry: CollectorRegistry | None = None,
         per_pod: bool = True,
         strategies: Container[str] = TABLE,
         ejected: Callable[[], Iterable[Pod]] = tuple,
+        spans_dropped: Callable[[], int] = int,
     ) -> None:
-        self.pods = pods
+        self.pods = pods if pods is not None else PodRegistry()
         self.ejected = ejected
         self.per_pod = per_pod
+        self.spans_dropped = spans_dropped
         self.strategy_label = lru_cache(maxsize=1024)(partial(_strategy_label, strategies))
         self.requests = CounterFamily(names.REQUESTS)
         self.duration = HistogramFamily(names.REQUEST_DURATION)
@@ -45,6 +48,7 @@ class GatewayMetrics(Collector):
         self.routing = HistogramFamily(names.ROUTING_DURATION)
         self.pick = HistogramFamily(names.PICK_DURATION)
         self.match = HistogramFamily(names.PREFIX_MATCH)
+        self.between_tokens = HistogramFamily(names.BETWEEN_TOKENS)
         self.overhead = HistogramFamily(names.OVERHEAD)
         self.prefill = HistogramFamily(names.PD_PREFILL_DURATION)
         self.attempts = CounterFamily(names.UPSTREAM_ATTEMPTS)
@@ -57,7 +61,7 @@ class GatewayMetrics(Collector):
         self.prefill_errors = CounterFamily(names.PD_PREFILL_ERRORS)
         self.pd_fallbacks = CounterFamily(names.PD_FALLBACK)
         self.cells = [cell for cell in vars(self).values() if isinstance(cell, (CounterFamily, HistogramFamily))]
-        self.registry = CollectorRegistry()
+        self.registry = registry if registry is not None else CollectorRegistry()
         self.registry.register(self)
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
@@ -77,6 +81,7 @@ class GatewayMetrics(Collector):
         """All families, for prometheus_client."""
         for cell in self.cells:
             yield cell.collect()
+        yield counter(names.SPANS_DROPPED, [((), self.spans_dropped())])
         yield from self._collect_models()
         if self.per_pod:
             yield from self._collect_pods()

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import yaml
@@ -19,6 +20,7 @@ from aibrix_mw.sizing.search import Bracket
 from tests.conftest import free_port
 from tests.sizing.results import document, measured
 
+EXAMPLE = Path(__file__).parents[2] / "examples" / "sizing"
 QUICK = ["--model", "m", "--target-rps", "50", "--prompt-tokens", "40", "--output-tokens", "3"]
 SHORT = ["--step-duration", "0.5", "--slo-ttft-p95", "5", "--slo-tpot-p95", "5", "--max-rps", "30"]
 
@@ -138,6 +140,13 @@ def test_results_are_computed_again(results):
     assert result.exit_code == 0
     assert "ceil(100 / (20.4 x 0.7)) = ceil(7) = 8" in result.stdout.replace("7.00", "7")
     assert "cost: 16.00 an hour" in result.stdout
+
+
+def test_the_example_of_readme():
+    result = run("--from", EXAMPLE / "results.json", "--target-rps", "200")
+    assert result.exit_code == 0, result.stderr
+    assert "replicas = ceil(target / (sustainable x margin)) = ceil(200 / (36.2 x 0.65))" in result.stdout
+    assert (EXAMPLE / "report.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_results_as_json_are_results(results, tmp_path):

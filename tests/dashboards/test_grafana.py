@@ -6,7 +6,7 @@ import re
 import pytest
 
 from aibrix_mw.dashboards import BOARDS
-from aibrix_mw.dashboards.grafana import Board, Panel, Query, Row, board_json
+from aibrix_mw.dashboards.grafana import Board, Panel, Query, Row, board_json, panel_json
 from aibrix_mw.dashboards.variables import USUAL
 
 every_board = pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
@@ -90,3 +90,11 @@ def test_kinds(kind):
     assert made["targets"][0].get("format") == ("heatmap" if kind == "heatmap" else None)
     assert made["fieldConfig"]["defaults"]["thresholds"]["steps"][1] == {"value": 1, "color": "red"}
     assert made["options"]
+
+
+@pytest.mark.parametrize(("steps", "shown"), [((), ("fixed", "value")), (((1, "red"),), ("thresholds", "background"))])
+def test_a_number_is_judged_only_where_there_is_a_bound(steps, shown):
+    panel = Panel(title="t", description="d.", queries=(Query("up"),), kind="stat", steps=steps, words=((0, "no"),))
+    made = panel_json(panel)
+    assert (made["fieldConfig"]["defaults"]["color"]["mode"], made["options"]["colorMode"]) == shown
+    assert made["fieldConfig"]["defaults"]["mappings"] == [{"type": "value", "options": {"0": {"text": "no"}}}]

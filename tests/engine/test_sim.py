@@ -75,6 +75,7 @@ async def test_state(quick, http):
         "kv_blocks_cached": 0,
         "finished": {"stop": 1, "length": 0, "abort": 0},
         "requests": {"/v1/completions": 1, "other": 1, "/sim/state": 1},
+        "transfers": {"announced": 0, "given": 0, "fetched": 0},
         "faults": {"mode": "none", "after_chunks": None, "status": 503, "count": None, "not_ready": False},
     }
     assert [(s["method"], s["path"], s["body"], s["body_bytes"]) for s in seen] == [

@@ -6,6 +6,7 @@ import time
 import click
 
 from tests.experiments.fleets import abuse, restarting, uneven
+from tests.experiments.legs import disaggregated
 from tests.experiments.promises import lines
 from tests.experiments.workloads import chatting, nothing_shared
 
@@ -17,6 +18,7 @@ EXPERIMENTS = {
     "abusive": abuse,
     "uneven": uneven,
     "restart": restarting,
+    "disaggregated": disaggregated,
 }
 
 

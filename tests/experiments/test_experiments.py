@@ -8,7 +8,7 @@ from aibrix_mw.simulation.fleet import Fleet, Restart
 from aibrix_mw.simulation.generators import Shape, batch
 from aibrix_mw.simulation.trace import Entry
 from tests.experiments import __main__ as program
-from tests.experiments import fleets, workloads
+from tests.experiments import fleets, legs, workloads
 from tests.experiments.promises import Promise, Report, at_least, at_most, lines
 
 
@@ -17,10 +17,11 @@ def small(monkeypatch):
     for module in (workloads, fleets):
         monkeypatch.setattr(module, "SECONDS", 8.0)
         monkeypatch.setattr(module, "SEEDS", 1)
+    for module in (workloads, fleets, legs):
         monkeypatch.setattr(module, "capacity", lambda fleet, generate: 4.0)
 
 
-@pytest.mark.parametrize("name", ["chat", "bursty", "abusive", "uneven"])
+@pytest.mark.parametrize("name", ["chat", "bursty", "abusive", "uneven", "disaggregated"])
 def test_experiment(name):
     report = program.EXPERIMENTS[name]()
     assert len(report.table.splitlines()) > 3

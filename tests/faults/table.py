@@ -63,10 +63,11 @@ TABLE: dict[int, tuple[str, ...]] = {
     68: (
         "tests/middleware/test_request_id.py::test_f68_anything_else_is_replaced",
         "tests/test_headers.py::test_f68_forwarded_headers_are_replaced",
+        "tests/middleware/test_tracing.py::test_f68_garbage_starts_a_new_trace",
     ),
-    69: ("tests/faults/test_secrets.py::test_f69_a_prompt_is_in_no_log_and_no_metric",),
+    69: ("tests/faults/test_secrets.py::test_f69_a_prompt_is_in_no_log_no_span_and_no_metric",),
     70: (
-        "tests/faults/test_secrets.py::test_f70_a_key_is_in_no_log_no_metric_and_no_request",
+        "tests/faults/test_secrets.py::test_f70_a_key_is_in_no_log_no_span_no_metric_and_no_request",
         "tests/faults/test_secrets.py::test_f70_hashes_are_compared_in_constant_time",
         "tests/middleware/test_auth.py::test_f70_a_key_is_nowhere_to_be_read",
     ),

@@ -9,6 +9,7 @@ import pytest
 from aibrix_mw import keys
 from aibrix_mw.errors import UpstreamError
 from aibrix_mw.keys import Key, KeyRing, hash_of
+from tests.middleware.tracing_support import tracing
 from tests.support import CHAT, FakeAnswer, Running, ask
 
 CANARY = "canary-4f1c"
@@ -26,14 +27,38 @@ def crash(request):
     raise RuntimeError("a bug")
 
 
+class Exported(list[bytes]):
+    """What goes to a collector, as it is on the wire."""
+
+    def __init__(self, traced):
+        super().__init__()
+        self.traced, self.take = traced, traced.receiver.take
+        traced.receiver.take = self._keep
+
+    def _keep(self, body):
+        self.append(body)
+        self.take(body)
+
+    def told(self):
+        assert self.traced.spans()
+        return b"".join(self).decode("latin-1")
+
+
+@pytest.fixture
+def exported():
+    with tracing() as traced:
+        yield Exported(traced)
+
+
 @pytest.mark.parametrize(
     ("body", "script"),
     [(PROMPT, None), (BROKEN, None), (WRONG, None), (FORM, None), (PROMPT, engine), (PROMPT, crash)],
 )
-async def test_f69_a_prompt_is_in_no_log_and_no_metric(caplog, body, script):
+async def test_f69_a_prompt_is_in_no_log_no_span_and_no_metric(caplog, exported, body, script):
     caplog.set_level(logging.DEBUG)
     asked = {"headers": [(b"content-type", b"multipart/form-data; boundary=x")]} if body is FORM else {}
-    async with Running(script, config={"profiles": {"default": {"requestsPerSecond": 1}}}) as running:
+    config = {"profiles": {"default": {"requestsPerSecond": 1}}}
+    async with Running(script, config=config, outer=[exported.traced.layer()]) as running:
         replies = []
         for path in (CHAT, CHAT, "/v1/audio/translations", "/no/such/path"):
             try:
@@ -43,8 +68,7 @@ async def test_f69_a_prompt_is_in_no_log_and_no_metric(caplog, body, script):
         metrics = (await ask(running.gateway.admin, b"", "/metrics", method="GET")).body
         status = (await ask(running.gateway.admin, b"", "/status.json", method="GET")).body
     assert replies
-    told = [*map(str, caplog.records), *(record.getMessage() for record in caplog.records)]
-    told += [caplog.text, metrics.decode(), status.decode()]
+    told = [caplog.text, exported.told(), metrics.decode(), status.decode()]
     told += [repr(reply.messages) for reply in replies]
     assert not [text for text in told if CANARY in text]
 
@@ -57,10 +81,10 @@ def guarded(tmp_path):
 
 @pytest.mark.parametrize("script", [None, engine, crash, lambda _: FakeAnswer(b"{}", status=500)])
 @pytest.mark.parametrize("name", [b"authorization", b"x-api-key"])
-async def test_f70_a_key_is_in_no_log_no_metric_and_no_request(caplog, guarded, script, name):
+async def test_f70_a_key_is_in_no_log_no_span_no_metric_and_no_request(caplog, exported, guarded, script, name):
     caplog.set_level(logging.DEBUG)
     value = b"Bearer " * (name == b"authorization") + CANARY.encode()
-    async with Running(script, **guarded) as running:
+    async with Running(script, outer=[exported.traced.layer()], **guarded) as running:
         try:
             reply = await running.ask(headers=[(name, value)])
             assert CANARY not in repr(reply.messages)
@@ -69,7 +93,7 @@ async def test_f70_a_key_is_in_no_log_no_metric_and_no_request(caplog, guarded, 
         metrics = (await ask(running.gateway.admin, b"", "/metrics", method="GET")).body
         sent = [(request.headers, request.body) for request in running.upstream.requests]
     assert sent
-    assert CANARY not in caplog.text + metrics.decode() + repr(sent)
+    assert CANARY not in caplog.text + exported.told() + metrics.decode() + repr(sent)
 
 
 def test_f70_hashes_are_compared_in_constant_time(monkeypatch):

@@ -59,7 +59,7 @@ def test_f71_every_strategy_that_looks_at_prompts_keeps_tenants_apart(name):
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ('{"model": "m" }', '{"cache_salt": "SALT", "model": "m" }'),
+        ('{"model": "m" }', '{"model": "m" ,"cache_salt":"SALT"}'),
         ('\n{ "model": "m", "cache_salt" : "mine"}', '\n{ "model": "m", "cache_salt" : "SALT"}'),
         ('{"cache_salt": null, "model": "m"}', '{"cache_salt": "SALT", "model": "m"}'),
         ('{"model": "m", "cache\\u005fsalt": {"a": []}}', '{"model": "m", "cache\\u005fsalt": "SALT"}'),
@@ -67,7 +67,7 @@ def test_f71_every_strategy_that_looks_at_prompts_keeps_tenants_apart(name):
             '{"cache_salt": "x", "model": "m", "cache_salt": "y"}',
             '{"cache_salt": "SALT", "model": "m", "cache_salt": "SALT"}',
         ),
-        ('{"model": "m", "x": {"cache_salt": "x"}}', '{"cache_salt": "SALT", "model": "m", "x": {"cache_salt": "x"}}'),
+        ('{"model": "m", "x": {"cache_salt": "x"}}', '{"model": "m", "x": {"cache_salt": "x"},"cache_salt":"SALT"}'),
     ],
 )
 @pytest.mark.parametrize("path", [COMPLETIONS, "/v1/chat/completions", "/v1/messages"])
@@ -109,3 +109,12 @@ async def test_who_isolates_must_know_the_tenant():
     app = ModelMiddleware(None, registry=registry_of(info()), isolate_tenants=True)
     with pytest.raises(LookupError, match="AuthMiddleware"):
         await ask(app)
+
+
+@pytest.mark.parametrize("settings", [{"models": {"m": {"aliases": ["gpt"]}}}, {}])
+async def test_a_body_that_must_change_and_is_no_text_is_refused(tmp_path, settings):
+    body = b'{"model": "%b", "\xff": 1}' % (b"gpt" if settings else b"m")
+    async with isolating(tmp_path, "none" if settings else "tenant", **settings) as running:
+        reply = await running.ask(body, headers=key("a1"))
+        assert (reply.status, reply.json()["error"]["code"]) == (400, "invalid_request")
+        assert running.upstream.requests == []

@@ -8,6 +8,7 @@ from starlette.testclient import TestClient
 
 from aibrix_mw.keys import KeyRing
 from aibrix_mw.lifecycle import Lifecycle
+from aibrix_mw.middleware.access_log import AccessLogMiddleware
 from aibrix_mw.middleware.auth import AllowanceMiddleware, AuthMiddleware
 from aibrix_mw.middleware.gate import GateMiddleware
 from aibrix_mw.middleware.metrics import MetricsMiddleware
@@ -16,6 +17,8 @@ from aibrix_mw.middleware.plan import PlanMiddleware
 from aibrix_mw.middleware.profile import ProfileMiddleware
 from aibrix_mw.middleware.request_id import RequestIdMiddleware
 from aibrix_mw.middleware.routing import RoutingMiddleware
+from aibrix_mw.middleware.spans import AttemptSpanMiddleware, RouteSpanMiddleware
+from aibrix_mw.middleware.tracing import TracingMiddleware
 from aibrix_mw.middleware.userlimit import UserLimitMiddleware
 from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.scope import PROFILE, REQUEST, TARGET
@@ -41,6 +44,10 @@ def running():
 
 EVERY = INFERENCE | {
     "request_id": (RequestIdMiddleware, {}),
+    "access_log": (AccessLogMiddleware, {}),
+    "tracing": (TracingMiddleware, {}),
+    "route_span": (RouteSpanMiddleware, {"registry": REGISTRY}),
+    "attempt_span": (AttemptSpanMiddleware, {}),
     "metrics": (MetricsMiddleware, {"metrics": GatewayMetrics(PodRegistry())}),
     "auth": (AuthMiddleware, {"keys": KeyRing()}),
     "allowance": (AllowanceMiddleware, {"registry": REGISTRY}),

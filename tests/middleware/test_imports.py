@@ -22,6 +22,7 @@ HEAVY = {
     "uvloop",
 }
 NEEDS = {
+    "aibrix_mw.middleware.access_log": set(),
     "aibrix_mw.middleware.auth": set(),
     "aibrix_mw.middleware.gate": set(),
     "aibrix_mw.middleware.metrics": {"prometheus_client"},
@@ -31,6 +32,9 @@ NEEDS = {
     "aibrix_mw.middleware.ratelimit": set(),
     "aibrix_mw.middleware.request_id": set(),
     "aibrix_mw.middleware.routing": set(),
+    "aibrix_mw.middleware.spans": set(),
+    "aibrix_mw.middleware.tracing": {"opentelemetry"},
+    "aibrix_mw.observing": set(),
     "aibrix_mw.middleware.strict_http": set(),
     "aibrix_mw.pods.kubernetes.namespaces": set(),
     "aibrix_mw.middleware.userlimit": set(),

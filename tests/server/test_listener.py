@@ -11,6 +11,7 @@ import pytest
 
 from aibrix_mw.errors import ConfigurationError
 from aibrix_mw.server import Listener
+from aibrix_mw.server.bounds import Bounds
 from tests.server.wire import BODY, GET, POST, Held, echo, get, read_all, start, whole
 
 PATIENCE = 10
@@ -154,6 +155,13 @@ async def test_aborting_does_not_wait_for_who_does_not_read():
         writer.transport.pause_reading()
         listener.abort()
         await listener.finished()
+
+
+async def test_who_does_not_begin_tls_is_closed_in_time(certificate):
+    options = dict(zip(("ssl_certfile", "ssl_keyfile"), map(str, certificate), strict=True))
+    bounds = Bounds(header_timeout=0.2)
+    async with serving(echo, bounds=bounds, **options) as listener, connected(listener) as (reader, _writer):
+        assert await reader.read() == b""
 
 
 # --- what cannot be listened on

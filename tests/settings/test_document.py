@@ -84,3 +84,9 @@ def test_nothing_and_a_byte_order_mark_are_fine():
 @given(st.text() | st.binary() | st.text(alphabet="ab:-[]{}&*!?<>|'\"#%@,\n\t 01"))
 def test_no_text_raises(text):
     read_document(text, "f.yaml")
+
+
+@pytest.mark.parametrize("text", [r'a: "\ud800"', r'"\udfff": 1', r'[1, {a: "x\uD800"}]', r'"\ud83d\ude00"'])
+def test_half_a_character_is_no_text(text):
+    (fault,) = read_document(text, "file").faults
+    assert str(fault) == "file: not valid YAML: an escape is no character (line 1)"

@@ -34,6 +34,7 @@ def test_tables_name_keys_that_exist():
         ("listen: {port: 8081, host: localhost}", "listen.admin_port"),
         ("listen: {port: 8081, host: 10.0.0.1, admin_host: '0.0.0.0'}", "listen.admin_port"),
         ("listen: {port: 8081, host: gateway, admin_host: gateway}", "listen.admin_port"),
+        ("listen: {port: 8081, host: 10.0.0.1, admin_host: null}", "listen.admin_port"),
         ("listen: {port: 8081, host: gateway, admin_host: '::'}", "listen.admin_port"),
         (
             "discovery: {kubernetes: {enabled: true, namespaces: [a], all_namespaces: true}}",
@@ -60,6 +61,7 @@ def test_combinations_that_cannot_be_meant(text, path):
     [
         "listen: {tls_cert_file: c, tls_key_file: k}",
         "listen: {port: 0, admin_port: 0}",
+        "listen: {admin_host: null}",
         "listen: {port: 8081, host: 10.0.0.1}",
         "listen: {port: 8081, host: '::1'}",
         "listen: {port: 8081, host: 'fe80::1%eth0'}",

@@ -58,7 +58,7 @@ def test_plots_are_written(tmp_path):
         (("--engines", "0"), "--engines: more than 0"),
         (("--rate", "0"), "--rate: more than 0"),
         (("--slow", "3"), "--slow: from 0 to the number of engines"),
-        (("--workload", "nonsense"), "--workload: is none of chat, batch, bursty, abusive, heavy-tailed, restart"),
+        (("--workload", "nonsense"), "--workload: is none of chat, batch, bursty, abusive, heavy-tailed, long-prompt"),
         (("--strategy", "nonsense"), "--strategy: incorrect routing strategy nonsense"),
         (("--plot", "a.gif"), "a.gif: ends in none of"),
         (("--trace", "/nowhere"), "/nowhere: No such file"),

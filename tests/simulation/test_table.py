@@ -12,6 +12,8 @@ FIGURES = Figures(
     first_p99=1.0,
     whole_p50=2.0,
     whole_p95=3.0,
+    token_p50=0.02,
+    token_p99=0.04,
     cache_hits=0.416,
     skew=1.5,
     fairness=0.9,
@@ -22,9 +24,9 @@ RESULTS = [Result("prefix-cache", FIGURES, 1), Result("a<b", msgspec.structs.rep
 
 
 def test_rows():
-    seconds = ["0.100", "0.250", "1.000", "2.000", "3.000"]
+    seconds = ["0.100", "0.250", "1.000", "2.000", "3.000", "0.020", "0.040"]
     assert rows(RESULTS)[1] == ["prefix-cache", *seconds, "41.6 %", "1.50", "0.90", "-"]
-    assert rows(RESULTS)[2][7] == "-"
+    assert rows(RESULTS)[2][9] == "-"
 
 
 def test_text_is_aligned():

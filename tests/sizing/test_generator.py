@@ -7,6 +7,7 @@ from itertools import repeat
 import pytest
 
 from aibrix_mw.engine.sim import EngineOptions, create_engine
+from aibrix_mw.sizing import process
 from aibrix_mw.sizing.client import Client, Patience
 from aibrix_mw.sizing.failures import SizingError
 from aibrix_mw.sizing.generator import carry_out
@@ -133,11 +134,18 @@ async def test_orders_are_carried_out_by_a_process_of_its_own(url):
     assert load.punctuality.cpu > 0
 
 
-async def test_a_generator_that_ends_by_itself(url):
-    def use():
-        with Generator(setup(url)) as generator:
+@pytest.mark.parametrize("before", [True, False])
+def test_a_generator_that_ends_by_itself(before):
+    with Generator(setup("http://127.0.0.1:1")) as generator:
+        if before:
             generator.kill()
-            generator.run(ALONE, print)
+            generator._process.wait()
+        with pytest.raises(SizingError, match="the load generator ended by itself with status -9"):
+            generator.run(ALONE, lambda _: generator.kill())
 
-    with pytest.raises(SizingError, match="the load generator ended by itself with status -9"):
-        await asyncio.to_thread(use)
+
+def test_a_generator_that_does_not_end_is_ended(monkeypatch):
+    monkeypatch.setattr(process, "_SECONDS_TO_END", 0.0)
+    with Generator(setup("http://127.0.0.1:1")) as generator:
+        pass
+    assert generator._process.returncode == -9

@@ -123,7 +123,9 @@ def test_a_limit_is_told_apart_from_saturation():
 def test_a_generator_that_cannot_keep_up_is_no_result():
     measured, listener = measure(VirtualReplica(QUEUE, punctuality=Punctuality(0.5, 0.3)))
     assert measured.end == "generator"
-    assert "the bottleneck at 1 requests/s: it sent requests late (p95 500.0 ms" in measured.message
+    assert (
+        "The load generator was the bottleneck at 1 requests/s: it sent requests late (p95 500.0 ms" in measured.message
+    )
     assert len(listener.notes) == 3
     assert measured.estimate is None
 

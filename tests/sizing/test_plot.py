@@ -1,5 +1,6 @@
 import re
 
+import msgspec
 import pytest
 
 from aibrix_mw.errors import ConfigurationError
@@ -7,7 +8,7 @@ from aibrix_mw.sizing import plot
 from aibrix_mw.sizing.estimate import Estimate
 from aibrix_mw.sizing.search import Bracket
 from aibrix_mw.sizing.verdict import Bounds
-from tests.sizing.results import document, measured
+from tests.sizing.results import BAD, GOOD, document, measured
 
 
 def test_a_page_of_its_own(tmp_path):
@@ -30,7 +31,7 @@ def test_what_is_drawn():
         "errors, %",
     ]
     labels = [text.get_text() for text in first.get_legend().get_texts()]
-    assert labels == ["p50", "p95", "bound of the p95", "knee 20.5/s"]
+    assert labels == ["p50", "p95", "bound of the p95", "knee 20.4/s"]
     assert list(first.lines[1].get_xdata()) == [20.0, 22.0]
     assert list(first.lines[1].get_ydata()) == [0.21, 0.9]
     assert list(token.lines[1].get_xdata()) == [20.0]  # the other step has no time per token
@@ -63,3 +64,8 @@ def test_without_matplotlib_it_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setattr(plot, "find_spec", lambda name: None)
     with pytest.raises(ConfigurationError, match=r"pip install 'aibrix-mw\[simulate\]'"):
         plot.check(tmp_path / "report.html")
+
+
+def test_the_last_word_at_a_rate_is_drawn():
+    (first, *_) = plot.draw(measured(tried=(BAD, GOOD, msgspec.structs.replace(GOOD, rate=22.0)))).axes
+    assert list(first.lines[1].get_ydata()) == [0.21, 0.21]

@@ -14,6 +14,7 @@ def told(kind, title=""):
     listener.progress(Progress(12.4, 25, 100, 1, 0.25))
     listener.step(GOOD)
     listener.step(BAD)
+    listener.clear()
     return out.getvalue()
 
 
@@ -31,3 +32,4 @@ def test_a_running_line_on_a_terminal():
     assert shown[2] == "prefill: 20 requests/s (bisect)  12 s  first token p95 0.25 s  in flight 25  errors 1"
     assert shown[3].startswith("prefill: 20 requests/s (bisect): first token p95 0.21 s")
     assert shown[3].endswith("\n")
+    assert shown[-1] == ""

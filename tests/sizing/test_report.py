@@ -1,3 +1,6 @@
+import json
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -7,6 +10,8 @@ from aibrix_mw.sizing.search import Bracket
 from aibrix_mw.sizing.sizes import Size, Want
 from aibrix_mw.sizing.verdict import Bounds
 from tests.sizing.results import document, measured
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_report_says_it_all():
@@ -42,10 +47,12 @@ def test_two_roles():
     ("run", "says"),
     [
         (measured(end="interrupted"), "PARTIAL: interrupted before the end"),
-        (measured(end="limit", message="at 5 requests/s"), "STOPPED by a limit. at 5 requests/s"),
+        (measured(end="limit", message="At 5 requests/s"), "STOPPED by a limit. At 5 requests/s"),
+        (measured(end="limit"), "sustainable: at least 20.4 requests/s; what it would be beyond is not known"),
+        (measured(end="generator"), "replicas: no answer, since what a replica sustains is not known"),
         (measured(None, bracket=Bracket(None, 0.5)), "sustainable: not even 0.5 requests/s"),
         (measured(None, bracket=Bracket(None, None), tried=(), reason=None), "sustainable: unknown"),
-        (measured(None), "replicas: no answer without a sustainable rate"),
+        (measured(None), "replicas: no answer, since what a replica sustains is not known"),
         (measured(Estimate(9.0, 8.0, None)), "at least 9 requests/s, the highest rate that was tried"),
         (measured(bracket=Bracket(20.0, 22.0)), "20.4 requests/s, not confirmed"),
         (measured(bounds=Bounds(0.4)), "time per output token p95 none"),
@@ -76,3 +83,10 @@ def test_values_for_the_chart():
     both = yaml.safe_load(values(document(prefill=measured(), decode=measured()).answer))
     assert both["disaggregation"]["decode"]["sizing"]["sustainableRpsPerReplica"] == 20.4
     assert list(both["disaggregation"]) == ["prefill", "decode"]
+
+
+def test_the_chart_knows_these_values():
+    definitions = json.loads((ROOT / "chart" / "values.schema.json").read_text())["$defs"]
+    assert yaml.safe_load(values(document().answer))["sizing"].keys() == definitions["sizing"]["properties"].keys()
+    assert "sizing" in definitions["role"]["properties"]
+    assert {"prefill", "decode"} <= definitions["model"]["properties"]["disaggregation"]["properties"].keys()

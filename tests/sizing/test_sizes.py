@@ -54,4 +54,8 @@ def test_cost():
 def test_no_answer_unless_each_role_has_a_rate():
     runs = {"prefill": measured(Estimate(40.0, 38.0, 42.0)), "decode": measured(None)}
     assert answer(runs, Want(target_rps=1.0)) is None
+    known = Estimate(40.0, 38.0, 42.0)
+    assert answer({"replica": measured(known, end="limit")}, Want(target_rps=1.0)) is None
+    assert answer({"replica": measured(known, end="generator")}, Want(target_rps=1.0)) is None
+    assert answer({"replica": measured(known, end="interrupted")}, Want(target_rps=1.0)) is not None
     assert msgspec.json.encode(answer({}, Want(target_rps=1.0)))

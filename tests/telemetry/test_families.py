@@ -43,6 +43,7 @@ HISTOGRAMS = {
     "overhead_seconds": "",
     "store_duration_seconds": "",
     "prefix_match_ratio": "model",
+    "time_per_output_token_seconds": "model",
     "pd_prefill_duration_seconds": "model",
 }
 OPERATORS_OWN = {"pod", "namespace", "service", "container", "endpoint", "job", "instance"}

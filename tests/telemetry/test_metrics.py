@@ -9,7 +9,7 @@ from aibrix_mw.telemetry.cells import CounterFamily
 from aibrix_mw.telemetry.metrics import GatewayMetrics
 from tests.support import info, registry_of
 
-ELSEWHERE = ("rps_limit", "store_", "pod_readiness", "flapping", "discovery_", "spans_")
+ELSEWHERE = ("rps_limit", "store_", "pod_readiness", "flapping", "discovery_")
 OURS = {f for f in names.FAMILIES if not f.name.removeprefix("aibrix_gateway_").startswith(ELSEWHERE)}
 ODD_NAME = 'org/"m"\\\n'
 

