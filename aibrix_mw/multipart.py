@@ -23,12 +23,14 @@ def boundary_of(content_type: bytes) -> bytes | None:
 class FormModel:
     """Looks for the field `model` in a form that arrives in chunks; `model` is None until its part is complete.
 
-    A second part of that name is refused, because engines differ about which one counts.
+    A second part of that name is refused, because engines differ about which one counts. So is a form with anything
+    before its first boundary: how it is read depends on how the network cuts it.
     """
 
     def __init__(self, boundary: bytes) -> None:
         self.model: str | None = None
         self._fed = 0
+        self._begin = b"--" + boundary
         self._value = b""
         self._span = (0, 0)
         self._header = b""
@@ -51,6 +53,9 @@ class FormModel:
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the form; InvalidRequest when they are none."""
+        expected = self._begin[self._fed : self._fed + len(chunk)]
+        if not chunk.startswith(expected):
+            raise InvalidRequest("the body is not a valid form: it does not begin with its boundary")
         try:
             self._parser.write(chunk)
         except FormParserError as error:

@@ -127,3 +127,12 @@ def test_a_form_needs_a_boundary():
             boundary_of(content_type)
     with pytest.raises(InvalidRequest, match="256"):
         FormModel(b"x" * 257)
+
+
+@pytest.mark.parametrize("before", [b"\r\n", b"\r\nxyz\r\n", b"preamble\r\n", b"-", b" "])
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_nothing_stands_before_the_first_boundary(before, size):
+    """The parser would read it one way or the other, by how it is cut."""
+    body = before + b'--xyz\r\nContent-Disposition: form-data; name="model"\r\n\r\nm\r\n--xyz--\r\n'
+    with pytest.raises(InvalidRequest, match="does not begin with its boundary"):
+        model_of(body, size)

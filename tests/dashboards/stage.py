@@ -6,7 +6,7 @@ import subprocess
 import sys
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -25,6 +25,8 @@ CONFIG = {
 USAGE = {"stream_options": {"include_usage": True}}
 LONG = chat(messages=[{"role": "user", "content": "tell me all of it again, " * 100}])
 STRATEGIES = ("least-request", "random", "prefix-cache", "least-kv-cache", "least-request:2,session-affinity:1")
+
+Running = TypeVar("Running", Engine, Gateway)
 
 
 class Stage:
@@ -61,18 +63,21 @@ class Stage:
 
     def _engine(self, name: str) -> Engine:
         models = [word for model in ("broken", "split", "halved") for word in ("--model", model)]
-        engine = Engine(self.folder, name, *models, "--decode-tokens-per-second", "500")
-        self.parts.callback(engine.end)
-        return engine
+        return self._run(Engine, name, *models, "--decode-tokens-per-second", "500")
 
     def _gateway(self, namespace: str) -> Gateway:
-        gateway = Gateway(
-            self.folder,
+        return self._run(
+            Gateway,
             *("--kubernetes", "--kubeconfig", str(self.kubeconfig), "--namespace", namespace),
             *("--redis-url", self.store.connection_url),
         )
-        self.parts.callback(gateway.end)
-        return gateway
+
+    def _run(self, kind: type[Running], *arguments: str) -> Running:
+        """Start a process that ends with the stage, also where it does not come up."""
+        process = kind.__new__(kind)
+        self.parts.callback(process.end)
+        process.__init__(self.folder, *arguments)  # type: ignore[misc]
+        return process
 
     # --- what happens
 

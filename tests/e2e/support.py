@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-PATIENCE = 15.0
+PATIENCE = 30.0
 TICK = 0.02
 CHAT = "/v1/chat/completions"
 
