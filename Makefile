@@ -9,7 +9,7 @@ VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' aibrix_mw/__init__.py
 VLLM ?= .venv-vllm
 TRACEQL := .venv/traceql/node_modules/@grafana/lezer-traceql/package.json
 
-.PHONY: demo tour test test-size test-compiled fuzz lint bench bench-memory bench-scraping simulate test-vllm chart image clean
+.PHONY: demo tour test test-size test-compiled fuzz lint bench bench-memory bench-scraping simulate test-vllm chart image image-steps clean
 
 demo: .venv/demo
 	$(BIN)/aibrix-mw demo
@@ -65,6 +65,10 @@ chart: .venv/dev $(HELM)
 
 image:
 	$(DOCKER) build --tag aibrix-mw:$(VERSION) .
+
+# what the Dockerfile does, without an image builder: its steps, and a gateway that starts from them as its user
+image-steps: .venv/dev
+	$(BIN)/python -m tests.chart.replay
 
 clean:
 	rm -rf .venv .venv-* build dist .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -8,7 +8,7 @@ from starlette.types import Scope
 from aibrix_mw.outcome import Outcome
 from aibrix_mw.paths import route_path
 from aibrix_mw.pods.registry import PodRegistry
-from aibrix_mw.profiles import ConfigProfile
+from aibrix_mw.profiles import BUILT_IN, ConfigProfile, source_of
 from aibrix_mw.request import InferenceRequest
 from aibrix_mw.scope import ATTEMPT, KEY, PLAN, PROFILE, REQUEST, REQUEST_ID, TARGET, TRACE, USAGE
 
@@ -97,14 +97,10 @@ class Lines:
 
     def _source(self, request: InferenceRequest, profile: ConfigProfile) -> str:
         """Why this profile applied: `header`, `auto`, or `default`."""
-        wanted = (request.header(b"config-profile") or b"").decode("utf-8", "replace").strip()
+        wanted = (request.header(b"config-profile") or b"").decode("utf-8", "replace")
         served = self.registry.find(request.requested_model) if self.registry is not None else None
-        obeyed = served is None or not served.config.authoritative_routing_policy
-        if not (wanted and self.client_may_choose and obeyed):
-            return "default"
-        if wanted.lower() == "auto":
-            return "auto"
-        return "header" if wanted == profile.name else "default"
+        config = served.config if served is not None else BUILT_IN
+        return source_of(config, wanted, profile, client_may_choose=self.client_may_choose)
 
 
 def _tell_way(line: Line, scope: Scope, outcome: Outcome, begun: float) -> None:

@@ -16,8 +16,10 @@ from aibrix_mw.counting import Counting
 from aibrix_mw.discovery import Discovery
 from aibrix_mw.endpoints import endpoints
 from aibrix_mw.errors import ConfigurationError, Fault
+from aibrix_mw.explain.explainer import Explainer
+from aibrix_mw.explain.limits import Counters
 from aibrix_mw.extras import metrics_layer
-from aibrix_mw.headers import Forwarder
+from aibrix_mw.forwarding import Forwarding
 from aibrix_mw.lifecycle import Lifecycle
 from aibrix_mw.limiting.model import ModelQuotas
 from aibrix_mw.live import LiveSettings
@@ -32,14 +34,10 @@ from aibrix_mw.middleware.routing import RoutingMiddleware
 from aibrix_mw.middleware.strict_http import StrictHttpMiddleware
 from aibrix_mw.observing import access_log, span_layers
 from aibrix_mw.paths import INFERENCE_PATHS
-from aibrix_mw.prefill import PrefillPods
-from aibrix_mw.proxy import Proxy, not_found
+from aibrix_mw.proxy import not_found
 from aibrix_mw.retry import RetryBudget
 from aibrix_mw.settings import Settings, UsersSettings, from_dict
 from aibrix_mw.sharing import Sharing
-from aibrix_mw.upstream.base import Timeouts
-from aibrix_mw.upstream.http1 import Http1Upstream
-from aibrix_mw.upstream.schemes import SchemeUpstream
 
 if TYPE_CHECKING:  # needs an extra
     from aibrix_mw.telemetry.otel import Tracing
@@ -69,13 +67,8 @@ class Gateway:
         self.registry = self.choosing.registry
         self.live = LiveSettings(settings, self.registry)
         self.paths = INFERENCE_PATHS | set(settings.routing.extra_paths)
-        self.upstream = SchemeUpstream(
-            Http1Upstream(
-                keepalive=settings.upstream.keepalive,
-                max_header_bytes=settings.limits.max_header_bytes,
-                max_headers=settings.limits.max_headers,
-            )
-        )
+        self.forwarding = Forwarding(settings)
+        self.upstream = self.forwarding.upstream
         self.discovery = Discovery(settings, self.registry, self.lifecycle)
         self.access = Access(settings.auth)
         self.counting = Counting(settings.store, settings.rate_limit, self.lifecycle)
@@ -102,7 +95,9 @@ class Gateway:
             spans_dropped=lambda: self.tracing.dropped if self.tracing is not None else 0,
         )
         self.stack = self._stack([_layer(given) for given in outer], observer)
-        self.admin = create_admin(self.lifecycle, self.registry, self.faults, exposition)
+        counters = Counters(self.counting.limiter, self.quotas, self.sharing.users, self.access.asked)
+        self.explainer = Explainer(self.registry, self._made, counters)
+        self.admin = create_admin(self.lifecycle, self.registry, self.faults, exposition, self.explainer.answer)
 
     @property
     def settings(self) -> Settings:
@@ -173,30 +168,13 @@ class Gateway:
                 admission=self.choosing.admission,
             ),
             # where the choice is a pair, the prompt is computed before the answer
-            Middleware(DisaggregationMiddleware, prefills=self._prefills()),
+            Middleware(DisaggregationMiddleware, prefills=self.forwarding.prefills(self.choosing.admission)),
             *attempt_spans,
         ]
-        app: ASGIApp = self._proxy(paths)
+        app: ASGIApp = self.forwarding.proxy(paths, endpoints(self.lifecycle, registry, not_found))
         for layer in reversed(layers):
             app = self._made[layer.cls] = layer.cls(app, *layer.args, **layer.kwargs)
         return app
-
-    def _timeouts(self) -> Timeouts:
-        upstream = self.settings.upstream
-        return Timeouts(**{name: getattr(upstream, name) for name in Timeouts.__struct_fields__})
-
-    def _prefills(self) -> PrefillPods:
-        return PrefillPods(self.upstream, self.choosing.admission, self._timeouts())
-
-    def _proxy(self, paths: frozenset[str]) -> Proxy:
-        return Proxy(
-            self.upstream,
-            forwarder=Forwarder(self.settings.listen.trusted_proxies),
-            timeouts=self._timeouts(),
-            max_body_bytes=self.settings.limits.max_body_bytes,
-            paths=paths,
-            elsewhere=endpoints(self.lifecycle, self.registry, not_found),
-        )
 
     # --- the life of a gateway
 

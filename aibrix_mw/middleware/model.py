@@ -66,7 +66,7 @@ class ModelMiddleware:
             return
         reader = BodyReader(receive, self.max_body_bytes)
         try:
-            request = await self._read(scope, reader)
+            request = await self.read(scope, reader)
         except ClientLeft:
             OUTCOME.put(scope, CLIENT_LEFT)
             return
@@ -82,7 +82,8 @@ class ModelMiddleware:
             REQUEST.put(scope, request)
         await self.app(scope, reader.replay(), send)
 
-    async def _read(self, scope: Scope, reader: BodyReader) -> InferenceRequest:
+    async def read(self, scope: Scope, reader: BodyReader) -> InferenceRequest:
+        """The request; GatewayError where it is none that can be served, ClientLeft where nobody waits for it."""
         headers = headers_of(scope)
         if b"content-encoding" in headers and _is_compressed(scope):
             raise UnsupportedEncoding("compressed request bodies are not supported")
