@@ -118,7 +118,7 @@ class RoutingMiddleware:
                     elif target.pod not in tried:  # counted once a request
                         self.admission.failed(target.pod, turn)
                     tried.append(target.pod)
-                    failed = (*failed, FailedAttempt(failure.prefill or target.pod.info.name, failure.kind))
+                    failed = (*failed, _failed_attempt(target, failure, self.clock() - attempt.picked))
                     reached = reached or failure.reached
                     if plan.strategy.two_legs:
                         failures.append(_what_failed(target, failure))
@@ -202,6 +202,10 @@ def _counted(scope: Scope) -> Outcome | None:
     counted = msgspec.structs.replace(outcome, prompt_tokens=usage.input, completion_tokens=usage.output)
     OUTCOME.put(scope, counted)
     return counted
+
+
+def _failed_attempt(target: Target, error: UpstreamError, seconds: float) -> FailedAttempt:
+    return FailedAttempt(error.prefill or target.pod.info.name, error.kind, seconds)
 
 
 def _what_failed(target: Target, error: UpstreamError) -> Failure:
