@@ -65,11 +65,11 @@ def reset() -> UpstreamError:
     return UpstreamError("the engine closed the connection", "reset")
 
 
-def hosts(running) -> list[int]:
+def hosts(running: Running) -> list[int]:
     """The pods that were asked, by number, in order."""
     return [int(host.rpartition(".")[2]) for host in running.upstream.hosts]
 
 
-async def fallbacks(running) -> dict[tuple[str, ...], float]:
+async def fallbacks(running: Running) -> dict[tuple[str, ...], int]:
     """Requests that one pod served alone, by model and reason."""
     return await running.counted("aibrix_gateway_pd_fallback_total", "model", "reason")
