@@ -59,6 +59,10 @@ test-vllm: .venv/dev
 	$(BIN)/python tests/vllm/install.py $(VLLM)
 	$(BIN)/pytest -m vllm tests/vllm --vllm $(VLLM)
 
+# what the code says of itself: after a change of settings, refusals, metrics, spans or alerts
+reference: .venv/dev
+	$(BIN)/aibrix-mw reference --out aibrix_mw/REFERENCE.md
+
 # lints, renders, validates and tests the chart; with a cluster: .venv/bin/pytest tests/chart --kubeconfig FILE
 chart: .venv/dev $(HELM)
 	$(BIN)/pytest -n 2 tests/chart

@@ -16,6 +16,7 @@ from aibrix_mw import __version__
 from aibrix_mw.commands.dashboards import dashboards
 from aibrix_mw.commands.explain import explain
 from aibrix_mw.commands.keys import keys
+from aibrix_mw.commands.reference import reference
 from aibrix_mw.commands.simulate import simulate
 from aibrix_mw.commands.size import size
 from aibrix_mw.commands.users import users
@@ -33,6 +34,7 @@ def main() -> None:
 
 main.add_command(dashboards)
 main.add_command(explain)
+main.add_command(reference)
 main.add_command(keys)
 main.add_command(users)
 main.add_command(simulate)
