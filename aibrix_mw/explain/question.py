@@ -65,5 +65,5 @@ def scope_of(question: Question, paths: frozenset[str] = INFERENCE_PATHS) -> Sco
         "type": "http",
         "method": "POST",
         "path": question.path,
-        "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in question.headers.items()],
+        "headers": [(name.lower().encode(), value.encode()) for name, value in question.headers.items()],
     }

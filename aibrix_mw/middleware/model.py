@@ -16,6 +16,7 @@ from aibrix_mw.errors import (
     UnknownModel,
     UnsupportedEncoding,
 )
+from aibrix_mw.headers import text_of
 from aibrix_mw.keys import cache_salt
 from aibrix_mw.multipart import FormModel, boundary_of
 from aibrix_mw.paths import INFERENCE_PATHS, route_path
@@ -149,7 +150,7 @@ class ModelMiddleware:
         if key is not None:
             return key.name
         user = headers.get(b"user") if self.trust_user_header else None
-        return user.decode("latin-1") if user else None
+        return text_of(user) if user else None
 
 
 def _changed(body: bytes | bytearray, name: str | None, tenant: str, form: FormModel | None) -> bytes | bytearray:

@@ -2,7 +2,7 @@
 
 import json
 
-from aibrix_mw.explain.question import body_of, parse_question
+from aibrix_mw.explain.question import body_of, parse_question, scope_of
 
 
 def body(**question):
@@ -13,6 +13,11 @@ def test_bytes_stay_as_they_are_but_for_the_model():
     assert body(model="m", body='{"model" :"x",  "messages": [ ]}') == b'{"model" :"m",  "messages": [ ]}'
     assert body(body='{"model":  "x"}') == b'{"model":  "x"}'
     assert body_of(parse_question(b'{"model": "m", "body": {"prompt":  "a"}}')) == b'{"prompt":  "a","model":"m"}'
+
+
+def test_headers_in_any_script():
+    question = parse_question(json.dumps({"model": "m", "headers": {"User": "李"}}).encode())
+    assert scope_of(question)["headers"] == [(b"user", "李".encode())]
 
 
 def test_without_a_body_it_is_a_chat():

@@ -74,6 +74,11 @@ async def test_the_user_header_needs_trust():
     assert (await resolved(headers=[(b"user", b"")])).user is None
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+async def test_users_are_called_what_their_record_says(encoding):
+    assert (await resolved(headers=[(b"user", "jürgen".encode(encoding))])).user == "jürgen"
+
+
 async def test_an_alias_changes_only_the_name():
     request = await resolved(b' {"x": {"model": "gpt-4o"} , "model":\t"gpt-4o" }')
     assert (request.model, request.requested_model) == ("m", "gpt-4o")
