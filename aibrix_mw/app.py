@@ -15,9 +15,10 @@ from aibrix_mw.choosing import Choosing, Strategies
 from aibrix_mw.counting import Counting
 from aibrix_mw.discovery import Discovery
 from aibrix_mw.endpoints import endpoints
+from aibrix_mw.engines import Engines
 from aibrix_mw.errors import ConfigurationError, Fault
-from aibrix_mw.extras import metrics_layer
-from aibrix_mw.headers import Forwarder
+from aibrix_mw.extras import keep_alive, metrics_layer
+from aibrix_mw.lag import LoopLag
 from aibrix_mw.lifecycle import Lifecycle
 from aibrix_mw.limiting.model import ModelQuotas
 from aibrix_mw.live import LiveSettings
@@ -32,14 +33,11 @@ from aibrix_mw.middleware.routing import RoutingMiddleware
 from aibrix_mw.middleware.strict_http import StrictHttpMiddleware
 from aibrix_mw.observing import access_log, span_layers
 from aibrix_mw.paths import INFERENCE_PATHS
-from aibrix_mw.prefill import PrefillPods
-from aibrix_mw.proxy import Proxy, not_found
+from aibrix_mw.proxy import not_found
 from aibrix_mw.retry import RetryBudget
 from aibrix_mw.settings import Settings, UsersSettings, from_dict
 from aibrix_mw.sharing import Sharing
-from aibrix_mw.upstream.base import Timeouts
-from aibrix_mw.upstream.http1 import Http1Upstream
-from aibrix_mw.upstream.schemes import SchemeUpstream
+from aibrix_mw.waiting_room import WaitingRoom
 
 if TYPE_CHECKING:  # needs an extra
     from aibrix_mw.telemetry.otel import Tracing
@@ -64,31 +62,23 @@ class Gateway:
 
     def __init__(self, settings: Settings, outer: Outer = (), strategies: Strategies | None = None) -> None:
         self.lifecycle = Lifecycle()
+        self.room = WaitingRoom(settings.limits.waiting_room.size, settings.limits.waiting_room.deadline)
         self.choosing = Choosing(settings, strategies or {})
         self.catalogue = self.choosing.catalogue
         self.registry = self.choosing.registry
         self.live = LiveSettings(settings, self.registry)
         self.paths = INFERENCE_PATHS | set(settings.routing.extra_paths)
-        self.upstream = SchemeUpstream(
-            Http1Upstream(
-                keepalive=settings.upstream.keepalive,
-                max_header_bytes=settings.limits.max_header_bytes,
-                max_headers=settings.limits.max_headers,
-            )
-        )
+        self.engines = Engines(settings)
+        self.upstream = self.engines.upstream
         self.discovery = Discovery(settings, self.registry, self.lifecycle)
         self.access = Access(settings.auth)
         self.counting = Counting(settings.store, settings.rate_limit, self.lifecycle)
         self.quotas = ModelQuotas(self.registry)
         self.sharing = Sharing(settings, self.registry, self.counting, self.catalogue)
         self.scraper = self.choosing.scraper(settings.scrape, self.upstream, self.sharing.scrapes)
-        self._background = [
-            *self.discovery.watchers(),
-            *self.access.watchers(),
-            *self.counting.watchers(),
-            *self.sharing.watchers(),
-            self.scraper.run,
-        ]
+        parts = (self.discovery, self.access, self.counting, self.sharing)
+        self._background = [watch for part in parts for watch in part.watchers()]
+        self._background += [self.scraper.run, LoopLag(self.lifecycle, settings.limits.max_loop_lag).run]
         self._made: dict[Any, Any] = {}
         self.tracing: Tracing | None = None  # whoever sets traces up says so here
         observer, exposition = metrics_layer(
@@ -101,7 +91,8 @@ class Gateway:
             ejected=self.choosing.admission.ejection.ejected,
             spans_dropped=lambda: self.tracing.dropped if self.tracing is not None else 0,
         )
-        self.stack = self._stack([_layer(given) for given in outer], observer)
+        own = [layer if isinstance(layer, Middleware) else Middleware(cast(Any, layer)) for layer in outer]
+        self.stack = self._stack(own, observer)
         self.admin = create_admin(self.lifecycle, self.registry, self.faults, exposition)
 
     @property
@@ -136,6 +127,7 @@ class Gateway:
                 paths=paths,
                 max_body_bytes=limits.max_body_bytes,
                 max_replay_bytes=limits.max_replay_bytes,
+                max_buffered_bytes=limits.max_buffered_bytes,
                 allow_transfer_params=routing.allow_transfer_params,
                 trust_user_header=settings.users.trust_header,
                 isolate_tenants=settings.prefix_cache.isolate == "tenant",
@@ -148,6 +140,8 @@ class Gateway:
                 client_may_choose="config-profile" in routing.client_headers,
             ),
             *self.access.inside(registry, paths),
+            # from here on it may take a while
+            *keep_alive(settings.stream, paths),
             # what cannot be routed is refused before it costs anything
             Middleware(
                 PlanMiddleware,
@@ -157,6 +151,7 @@ class Gateway:
                 default_strategy=routing.default_strategy,
                 client_headers=routing.client_headers,
                 expose_target=routing.expose_target,
+                room=self.room if limits.waiting_room.size else None,
             ),
             # outside of the models' limits: those are shared by all users
             *([Middleware(self.sharing.limit_users, paths=paths)] if self.sharing.limits_users(settings.users) else []),
@@ -173,30 +168,13 @@ class Gateway:
                 admission=self.choosing.admission,
             ),
             # where the choice is a pair, the prompt is computed before the answer
-            Middleware(DisaggregationMiddleware, prefills=self._prefills()),
+            Middleware(DisaggregationMiddleware, prefills=self.engines.prefills(self.choosing.admission)),
             *attempt_spans,
         ]
-        app: ASGIApp = self._proxy(paths)
+        app: ASGIApp = self.engines.proxy(paths, endpoints(self.lifecycle, registry, not_found))
         for layer in reversed(layers):
             app = self._made[layer.cls] = layer.cls(app, *layer.args, **layer.kwargs)
         return app
-
-    def _timeouts(self) -> Timeouts:
-        upstream = self.settings.upstream
-        return Timeouts(**{name: getattr(upstream, name) for name in Timeouts.__struct_fields__})
-
-    def _prefills(self) -> PrefillPods:
-        return PrefillPods(self.upstream, self.choosing.admission, self._timeouts())
-
-    def _proxy(self, paths: frozenset[str]) -> Proxy:
-        return Proxy(
-            self.upstream,
-            forwarder=Forwarder(self.settings.listen.trusted_proxies),
-            timeouts=self._timeouts(),
-            max_body_bytes=self.settings.limits.max_body_bytes,
-            paths=paths,
-            elsewhere=endpoints(self.lifecycle, self.registry, not_found),
-        )
 
     # --- the life of a gateway
 
@@ -215,6 +193,7 @@ class Gateway:
             yield self
         finally:
             self.lifecycle.running = False
+            self.room.close()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -266,7 +245,3 @@ class Gateway:
         if limit_users not in self._made and self.sharing.limits_users(users):
             plan = self._made[PlanMiddleware]
             plan.app = self._made[limit_users] = limit_users(plan.app, self.paths)
-
-
-def _layer(given: type[Any] | Middleware) -> Middleware:
-    return given if isinstance(given, Middleware) else Middleware(cast(Any, given))
