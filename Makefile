@@ -9,7 +9,7 @@ VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' aibrix_mw/__init__.py
 VLLM ?= .venv-vllm
 TRACEQL := .venv/traceql/node_modules/@grafana/lezer-traceql/package.json
 
-.PHONY: demo tour test test-size test-compiled fuzz lint bench bench-memory bench-scraping simulate test-vllm chart image clean
+.PHONY: demo tour test test-size test-compiled fuzz lint bench bench-memory bench-scraping simulate test-vllm chart image image-steps clean
 
 demo: .venv/demo
 	$(BIN)/aibrix-mw demo
@@ -59,12 +59,20 @@ test-vllm: .venv/dev
 	$(BIN)/python tests/vllm/install.py $(VLLM)
 	$(BIN)/pytest -m vllm tests/vllm --vllm $(VLLM)
 
+# what the code says of itself: after a change of settings, refusals, metrics, spans or alerts
+reference: .venv/dev
+	$(BIN)/aibrix-mw reference --out aibrix_mw/REFERENCE.md
+
 # lints, renders, validates and tests the chart; with a cluster: .venv/bin/pytest tests/chart --kubeconfig FILE
 chart: .venv/dev $(HELM)
 	$(BIN)/pytest -n 2 tests/chart
 
 image:
 	$(DOCKER) build --tag aibrix-mw:$(VERSION) .
+
+# what the Dockerfile does, without an image builder: its steps, and a gateway that starts from them as its user
+image-steps: .venv/dev
+	$(BIN)/python -m tests.chart.replay
 
 clean:
 	rm -rf .venv .venv-* build dist .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -39,12 +39,16 @@ class Access:
         if settings.engine_key_file is not None:
             self.engine_key = SecretFile(settings.engine_key_file, "auth.engine_key_file")
 
+    @property
+    def asked(self) -> KeyRing | None:
+        """The keys of which clients need one; None where they need none."""
+        return None if self.key_file is None else self.keys
+
     def at_the_door(self, paths: Collection[str]) -> list[Middleware]:
         """What stands before the body is read."""
         if self.key_file is None and self.engine_key is None:
             return []
-        keys = None if self.key_file is None else self.keys
-        return [Middleware(AuthMiddleware, keys=keys, engine_key=self.engine_key, paths=paths)]
+        return [Middleware(AuthMiddleware, keys=self.asked, engine_key=self.engine_key, paths=paths)]
 
     def inside(self, registry: PodRegistry, paths: Collection[str]) -> list[Middleware]:
         """What stands where model and profile are known."""

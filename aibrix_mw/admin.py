@@ -1,6 +1,6 @@
 """The admin application: metrics, probes and status, on a port that clients do not reach."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.applications import Starlette
@@ -9,20 +9,32 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from aibrix_mw import __version__
+from aibrix_mw.client import BodyReader
 from aibrix_mw.endpoints import probe_routes
-from aibrix_mw.errors import Fault
+from aibrix_mw.errors import Fault, GatewayError, error_body
 from aibrix_mw.lifecycle import Lifecycle
 from aibrix_mw.pods.churn import Churn
 from aibrix_mw.pods.pod import Pod
 from aibrix_mw.pods.registry import PodRegistry, Served
 
 Exposition = Callable[[str], tuple[bytes, str]]
+Explain = Callable[[bytes], Awaitable[bytes]]
+LONGEST_QUESTION = 67_108_864
+"""Bytes, as many as a request may have by default."""
 
 
 def create_admin(
-    lifecycle: Lifecycle, registry: PodRegistry, faults: Callable[[], list[Fault]], exposition: Exposition | None
+    lifecycle: Lifecycle,
+    registry: PodRegistry,
+    faults: Callable[[], list[Fault]],
+    exposition: Exposition | None,
+    explain: Explain,
 ) -> Starlette:
-    """The admin application; `exposition` turns an Accept header into metrics text and its content type."""
+    """The admin application.
+
+    `exposition` turns an Accept header into metrics text and its content type; `explain` a question into its answer,
+    both JSON, or raises GatewayError.
+    """
 
     # coroutines, because Starlette runs plain functions in a thread, where what they read may change meanwhile
     async def metrics(request: Request) -> Response:
@@ -34,7 +46,20 @@ def create_admin(
     async def status(_request: Request) -> Response:
         return JSONResponse(_status(lifecycle, registry, faults()))
 
-    return Starlette(routes=[*probe_routes(lifecycle), Route("/metrics", metrics), Route("/status.json", status)])
+    async def explanation(request: Request) -> Response:
+        try:
+            body = await BodyReader(request.receive, LONGEST_QUESTION).all()
+            return Response(await explain(bytes(body)), media_type="application/json")
+        except GatewayError as error:
+            text = error_body(request.url.path, error.status, error.message, error.code, error.param)
+            return Response(text, error.status, media_type="application/json")
+
+    own = [
+        Route("/metrics", metrics),
+        Route("/status.json", status),
+        Route("/explain", explanation, methods=["POST"]),
+    ]
+    return Starlette(routes=[*probe_routes(lifecycle), *own])
 
 
 def _status(lifecycle: Lifecycle, registry: PodRegistry, faults: list[Fault]) -> dict[str, Any]:

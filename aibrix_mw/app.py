@@ -15,9 +15,11 @@ from aibrix_mw.choosing import Choosing, Strategies
 from aibrix_mw.counting import Counting
 from aibrix_mw.discovery import Discovery
 from aibrix_mw.endpoints import endpoints
-from aibrix_mw.engines import Engines
 from aibrix_mw.errors import ConfigurationError, Fault
+from aibrix_mw.explain.explainer import Explainer
+from aibrix_mw.explain.limits import Counters
 from aibrix_mw.extras import keep_alive, metrics_layer
+from aibrix_mw.forwarding import Forwarding
 from aibrix_mw.lag import LoopLag
 from aibrix_mw.lifecycle import Lifecycle
 from aibrix_mw.limiting.model import ModelQuotas
@@ -53,8 +55,7 @@ def create_app(
     `outer` are middlewares around the whole stack, outermost first; `strategies` adds names to the table.
     ConfigurationError with every fault.
     """
-    checked = settings if isinstance(settings, Settings) else from_dict(settings)
-    return Gateway(checked, outer, strategies)
+    return Gateway(settings if isinstance(settings, Settings) else from_dict(settings), outer, strategies)
 
 
 class Gateway:
@@ -68,8 +69,8 @@ class Gateway:
         self.registry = self.choosing.registry
         self.live = LiveSettings(settings, self.registry)
         self.paths = INFERENCE_PATHS | set(settings.routing.extra_paths)
-        self.engines = Engines(settings)
-        self.upstream = self.engines.upstream
+        self.forwarding = Forwarding(settings)
+        self.upstream = self.forwarding.upstream
         self.discovery = Discovery(settings, self.registry, self.lifecycle)
         self.access = Access(settings.auth)
         self.counting = Counting(settings.store, settings.rate_limit, self.lifecycle)
@@ -93,7 +94,9 @@ class Gateway:
         )
         own = [layer if isinstance(layer, Middleware) else Middleware(cast(Any, layer)) for layer in outer]
         self.stack = self._stack(own, observer)
-        self.admin = create_admin(self.lifecycle, self.registry, self.faults, exposition)
+        counters = Counters(self.counting.limiter, self.quotas, self.sharing.users, self.access.asked)
+        self.explainer = Explainer(self.registry, self._made, counters)
+        self.admin = create_admin(self.lifecycle, self.registry, self.faults, exposition, self.explainer.answer)
 
     @property
     def settings(self) -> Settings:
@@ -151,7 +154,7 @@ class Gateway:
                 default_strategy=routing.default_strategy,
                 client_headers=routing.client_headers,
                 expose_target=routing.expose_target,
-                room=self.room if limits.waiting_room.size else None,
+                room=self.room,
             ),
             # outside of the models' limits: those are shared by all users
             *([Middleware(self.sharing.limit_users, paths=paths)] if self.sharing.limits_users(settings.users) else []),
@@ -168,10 +171,10 @@ class Gateway:
                 admission=self.choosing.admission,
             ),
             # where the choice is a pair, the prompt is computed before the answer
-            Middleware(DisaggregationMiddleware, prefills=self.engines.prefills(self.choosing.admission)),
+            Middleware(DisaggregationMiddleware, prefills=self.forwarding.prefills(self.choosing.admission)),
             *attempt_spans,
         ]
-        app: ASGIApp = self.engines.proxy(paths, endpoints(self.lifecycle, registry, not_found))
+        app: ASGIApp = self.forwarding.proxy(paths, endpoints(self.lifecycle, registry, not_found))
         for layer in reversed(layers):
             app = self._made[layer.cls] = layer.cls(app, *layer.args, **layer.kwargs)
         return app

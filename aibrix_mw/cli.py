@@ -1,4 +1,4 @@
-"""The command line: `aibrix-mw serve | engine | demo | validate | keys | users | simulate | size | dashboards`."""
+"""The command line: `aibrix-mw serve | engine | demo | validate | explain | keys | users | simulate | size | ...`."""
 
 import logging
 import signal
@@ -14,7 +14,9 @@ import msgspec
 
 from aibrix_mw import __version__
 from aibrix_mw.commands.dashboards import dashboards
+from aibrix_mw.commands.explain import explain
 from aibrix_mw.commands.keys import keys
+from aibrix_mw.commands.reference import reference
 from aibrix_mw.commands.simulate import simulate
 from aibrix_mw.commands.size import size
 from aibrix_mw.commands.users import users
@@ -31,6 +33,8 @@ def main() -> None:
 
 
 main.add_command(dashboards)
+main.add_command(explain)
+main.add_command(reference)
 main.add_command(keys)
 main.add_command(users)
 main.add_command(simulate)

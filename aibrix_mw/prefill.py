@@ -80,10 +80,10 @@ class PrefillPods:
         """
         turn = self.admission.placed(pod)
         started = self.clock()
-        reason: str | None = "left"
+        reason = "left"
         try:
             await self._exchange(scope, request, pod, body, read)
-            reason = None
+            reason = ""
             self.admission.ejection.succeeded(pod, turn)
             lease.first_byte(streamed=True)
         except UpstreamError as error:
@@ -93,7 +93,7 @@ class PrefillPods:
         finally:
             if reason == "left":
                 self.admission.ejection.abandoned(pod, turn)
-            leg = Prefill(pod.info.name, started, self.clock(), reason)
+            leg = Prefill(pod.info.name, started, self.clock(), reason or None)
             PREFILLS.put(scope, (*(PREFILLS.get(scope) or ()), leg))
             if leg.failed:
                 trace = TRACE.get(scope)

@@ -79,11 +79,11 @@ class InferencePaths:
     """The POST paths that a middleware acts on; everything else passes it untouched."""
 
     def __init__(self, paths: Iterable[str] = INFERENCE_PATHS) -> None:
-        self._paths = frozenset(paths)
+        self.names = frozenset(paths)
 
     def match(self, scope: Scope) -> bool:
         """Whether the scope is an inference request: HTTP, POST, and a path of the list."""
-        return scope["type"] == "http" and scope["method"] == "POST" and route_path(scope) in self._paths
+        return scope["type"] == "http" and scope["method"] == "POST" and route_path(scope) in self.names
 
     def request(self, scope: Scope) -> InferenceRequest | None:
         """The inference request that the model middleware has read; None when the scope is none, or nobody's model."""

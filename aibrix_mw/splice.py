@@ -1,28 +1,19 @@
 """Changes of single members of a JSON object that leave every other byte as it came."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from re import compile as regex
-from typing import NamedTuple
 
 import msgspec
 
 Edits = Mapping[str, bytes | None]
 """Top-level key -> its new value as JSON, or None to leave the member out."""
 
-_KEY = regex(rb'[ \t\n\r]*("[^"\\]*+(?:\\.[^"\\]*+)*+")[ \t\n\r]*:[ \t\n\r]*')
-_END = regex(rb"[ \t\n\r]*([,}])")
+_NAME = rb'[ \t\n\r]*"(?:([^"\\]*+)|([^"\\]*+(?:\\.[^"\\]*+)*+))"[ \t\n\r]*:[ \t\n\r]*'
+_FIRST = regex(rb"[ \t\n\r]*(\{)" + _NAME)
+_NEXT = regex(rb"[ \t\n\r]*(?:(,)" + _NAME + rb"|(\}))")
 _TOKEN = regex(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\],]')
 _read_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-
-
-class Member(NamedTuple):
-    """One member: the text between two commas, and its value within."""
-
-    key: str
-    begin: int
-    value: int
-    value_end: int
-    end: int
+_read_key = msgspec.json.Decoder(str).decode
 
 
 class JsonObject:
@@ -32,56 +23,86 @@ class JsonObject:
     twice are the exception: then the whole text is searched.
     """
 
-    __slots__ = ("_keys", "_members", "text")
+    __slots__ = ("_members", "_places", "text")
 
     def __init__(self, text: bytes | bytearray) -> None:
         self.text = text
-        self._members = list(self._cut())
-        self._keys = [member.key for member in self._members]
+        # of each member: where its text begins, its value begins and ends, its text ends
+        self._members: list[tuple[int, int, int, int]] = []
+        self._places: dict[str, list[int]] = {}
+        self._cut()
 
     def twice(self, keys: Iterable[str]) -> str | None:
-        """The first of the keys that is there more than once."""
-        return next((key for key in keys if self._keys.count(key) > 1), None)
+        """One of the keys that is there more than once."""
+        places = self._places
+        if len(places) == len(self._members):
+            return None
+        return next((key for key in keys if len(places.get(key, ())) > 1), None)
 
     def edited(self, edits: Edits) -> bytes:
         """The object with these members changed, left out, or put at its end."""
-        view = memoryview(self.text)
-        members = self._members
-        parts: list[bytes | memoryview] = [view[: members[0].begin]]
-        for member in members:
-            new = edits.get(member.key, b"")
-            if new is None:
-                continue
-            parts += (view[member.begin : member.value], new) if new else (view[member.begin : member.value_end],)
-            parts += (view[member.value_end : member.end], b",")
+        view, members, places = memoryview(self.text), self._members, self._places
+        changes: list[tuple[int, bytes | None]] = []
+        added: list[bytes] = []
         for key, new in edits.items():
-            if new is not None and key not in self._keys:
-                parts += (b'"%b":' % key.encode(), new, b",")
-        if len(parts) > 1:
-            parts.pop()
-        parts.append(view[members[-1].end :])
+            if key in places:
+                changes += [(place, new) for place in places[key]]
+            elif new is not None:
+                added.append(b'"%b":%b' % (key.encode(), new))
+        changes.sort(key=_place)
+        parts: list[bytes | memoryview] = []
+        at = dropped = 0
+        for place, new in changes:
+            begin, value, value_end, end = members[place]
+            if new is not None:
+                parts += (view[at:value], new)
+                at = value_end
+            elif place == dropped:  # all before it are left out too, and it takes the comma behind it along
+                dropped += 1
+                parts.append(view[at:begin])
+                at = end + 1 if dropped < len(members) else end
+            else:
+                parts.append(view[at : begin - 1])
+                at = end
+        last = members[-1][3]
+        parts.append(view[at:last])
+        if added:
+            parts.append(b",".join(added) if dropped == len(members) else b"," + b",".join(added))
+        parts.append(view[last:])
         return b"".join(parts)
 
-    def _cut(self) -> Iterator[Member]:
-        text = self.text
+    def _cut(self) -> None:
+        text, members, places = self.text, self._members, self._places
         values = _read_members(text)
-        at = text.index(b"{") + 1
-        more = True
-        while more:
-            key_at = _KEY.match(text, at)
-            assert key_at is not None
-            key = msgspec.json.decode(key_at[1], type=str)
-            start = key_at.end()
+        found = _FIRST.match(text)
+        assert found is not None
+        begin = found.end(1)
+        while True:
+            plain = found[2]
+            key = plain.decode() if plain is not None else _read_key(b'"%b"' % found[3])
+            value = found.end()
             raw = values[key]
-            stop = start + len(raw)
-            end = _END.match(text, stop) if text.startswith(raw, start) else None
-            if end is None:  # what was read is another value of the same key
-                stop = _value_end(text, start)
-                end = _END.match(text, stop)
-                assert end is not None
-            yield Member(key, at, start, stop, end.start(1))
-            more = end[1] == b","
-            at = end.end()
+            stop = value + len(raw)
+            following = _NEXT.match(text, stop) if text.startswith(bytes(raw), value) else None
+            if following is None:  # what was read is another value of the same key
+                stop = _value_end(text, value)
+                following = _NEXT.match(text, stop)
+                assert following is not None
+            comma = following.start(1)
+            if key in places:
+                places[key].append(len(members))
+            else:
+                places[key] = [len(members)]
+            if comma < 0:
+                members.append((begin, value, stop, following.start(4)))
+                return
+            members.append((begin, value, stop, comma))
+            begin = comma + 1
+            found = following
+
+
+def _place(change: tuple[int, bytes | None]) -> int:
+    return change[0]
 
 
 def _value_end(text: bytes | bytearray, start: int) -> int:

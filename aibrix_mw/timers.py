@@ -34,5 +34,5 @@ def prefill_timers(scope: Scope, request: InferenceRequest, timeouts: Timeouts) 
     whole = timers_for(scope, request, timeouts)
     until = asyncio.get_running_loop().time() + timeouts.prefill_timeout
     if until >= whole.until:
-        return msgspec.structs.replace(whole, whole=True)
-    return msgspec.structs.replace(whole, until=until, timer="prefill_timeout", whole=True)
+        return Timers(whole.until, whole.timer, True, whole.connect, whole.idle)
+    return Timers(until, "prefill_timeout", True, whole.connect, whole.idle)

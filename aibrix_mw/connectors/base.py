@@ -1,7 +1,7 @@
 """What a connector is: the members of both legs' bodies that make one pod fetch what the other has computed."""
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, cached_property
 from importlib import import_module
 from random import Random
 from typing import ClassVar
@@ -37,10 +37,10 @@ class Connector:
     keys: ClassVar[frozenset[str]]
     """Further members of the bodies that it sets."""
 
-    @property
+    @cached_property
     def controlled(self) -> frozenset[str]:
         """All members that a client must not give twice."""
-        return self.keys | ONE_TOKEN.keys()
+        return self.keys.union(ONE_TOKEN)
 
     def to_prefill(self, prefill: PodInfo, rng: Random) -> Edits:
         """What to change in the body for the prefill pod, ONE_TOKEN included."""

@@ -27,6 +27,11 @@ class _Params(msgspec.Struct):
     remote_host: str | None = None
 
 
+_read_answer = msgspec.json.Decoder(_PrefillAnswer).decode
+_read_params = msgspec.json.Decoder(_Params).decode
+_TO_PREFILL = as_edits({"kv_transfer_params": _ANNOUNCE})
+
+
 class KvTransfer(Connector):
     """The protocol of vLLM's connectors (NIXL, Mooncake, shared file systems)."""
 
@@ -34,16 +39,16 @@ class KvTransfer(Connector):
 
     def to_prefill(self, prefill: PodInfo, rng: Random) -> Edits:
         """Say that somebody else will decode."""
-        return as_edits({"kv_transfer_params": _ANNOUNCE})
+        return _TO_PREFILL
 
     def to_decode(self, prefill: PodInfo, sent: Edits, answer: bytes) -> Edits:
         """Hand on the pod's word as it came, with its address where it does not say one."""
         try:
-            told = msgspec.json.decode(answer, type=_PrefillAnswer)
+            told = _read_answer(answer)
             params = bytes(told.kv_transfer_params)
             if params in {b"", b"null"}:
                 raise _nothing(told)
-            host = msgspec.json.decode(params, type=_Params).remote_host
+            host = _read_params(params).remote_host
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise BadTransfer(f"kv_transfer_params: {error}") from None
         if not host and prefill.address is not None:

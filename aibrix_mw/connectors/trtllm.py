@@ -21,6 +21,10 @@ class _ContextAnswer(msgspec.Struct):
     choices: list[_Choice] = []
 
 
+_read_answer = msgspec.json.Decoder(_ContextAnswer).decode
+_TO_PREFILL: Edits = {**as_edits({"disaggregated_params": _CONTEXT}), "max_completion_tokens": None}
+
+
 class Trtllm(Connector):
     """It refuses members that it does not know, and `max_completion_tokens` beside `max_tokens` is one."""
 
@@ -28,12 +32,12 @@ class Trtllm(Connector):
 
     def to_prefill(self, prefill: PodInfo, rng: Random) -> Edits:
         """Ask for the context phase."""
-        return {**as_edits({"disaggregated_params": _CONTEXT}), "max_completion_tokens": None}
+        return _TO_PREFILL
 
     def to_decode(self, prefill: PodInfo, sent: Edits, answer: bytes) -> Edits:
         """What the context pod says, for the generation phase; it stands in the answer or in its first choice."""
         try:
-            told = msgspec.json.decode(answer, type=_ContextAnswer)
+            told = _read_answer(answer)
             places = [told.disaggregated_params, *(choice.disaggregated_params for choice in told.choices[:1])]
             params = next((text for place in places if (text := bytes(place)) not in {b"", b"null"}), None)
             if params is None or not msgspec.json.decode(params, type=dict[str, msgspec.Raw]):

@@ -249,7 +249,7 @@ class SharedLimiter:
         if self.on_error == "open":
             return Hit(quotas)
         gateways = max(1, self.live_gateways())
-        return self.local.take(quotas if gateways == 1 else tuple(_share(quota, gateways) for quota in quotas))
+        return self.local.take(quotas if gateways == 1 else tuple(share_of(quota, gateways) for quota in quotas))
 
     def _decide_for(self, waiting: dict[Quotas, list[Verdict]]) -> None:
         """Give a verdict to everybody whose trip has failed."""
@@ -263,7 +263,7 @@ class SharedLimiter:
                     verdict.set_exception(error)
 
 
-def _share(quota: Quota, gateways: int) -> Quota:
+def share_of(quota: Quota, gateways: int) -> Quota:
     """One gateway's share of a limit; a hit that costs more than that takes all of it."""
     limit = math.ceil(quota.limit / gateways)
     return msgspec.structs.replace(quota, limit=limit, cost=min(quota.cost, limit))

@@ -62,6 +62,16 @@ class MemoryWindows:
         self._counts[quota.name] = count + quota.cost
         return Hit(quotas, None, quota, room - 1, end - now, (window,), self)
 
+    def look(self, quotas: Quotas) -> tuple[tuple[int, ...], float]:
+        """How much of each quota is taken in the window of now, and what the time is; changes nothing."""
+        now = self.clock()
+        ends = [(int(now // quota.per) + 1) * quota.per for quota in quotas]
+        counts = [
+            self._counts[quota.name] if self._ends.get(quota.name) == end else 0
+            for quota, end in zip(quotas, ends, strict=True)
+        ]
+        return tuple(counts), now
+
     def give(self, quota: Quota, window: int, amount: int) -> None:
         """Give back into a window, if it is still open, down to 0; a negative amount takes without asking."""
         if int(self.clock() // quota.per) == window:

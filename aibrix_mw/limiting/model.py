@@ -4,7 +4,7 @@ from math import ceil, floor
 
 from aibrix_mw.limiting.quota import Quota, Quotas
 from aibrix_mw.pods.registry import PodRegistry
-from aibrix_mw.profiles import BUILT_IN, ConfigProfile
+from aibrix_mw.profiles import BUILT_IN, BUILT_IN_PROFILE, ConfigProfile
 from aibrix_mw.request import InferenceRequest
 
 _LONGEST_WINDOW = 3600
@@ -34,6 +34,20 @@ class ModelQuotas:
         if made is None or made[0] != basis:
             made = self._made[key] = basis, _quotas(request.model, profile, total, pods)
         return made[1]
+
+    def of_all(self) -> dict[tuple[str, str], Quotas]:
+        """The quotas of every model and profile that has any; profile "" stands for all of the model's."""
+        found: dict[tuple[str, str], Quotas] = {}
+        for model in self.registry.models():
+            served = self.registry.find(model)
+            config = served.config if served is not None else BUILT_IN
+            pods = len(self.registry.serving(model))
+            for name, profile in config.profiles.items():
+                if profile.limited:
+                    found[model, name] = _quotas(model, profile, 0, pods)
+            if config.requests_per_second > 0:
+                found[model, ""] = _quotas(model, BUILT_IN_PROFILE, config.requests_per_second, pods)
+        return found
 
     def limits(self) -> dict[tuple[str, str], float]:
         """Requests per second that may pass, by model and profile; profile "" stands for all of the model's."""

@@ -4,62 +4,18 @@ import logging
 import time
 from collections.abc import Callable
 
-import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from aibrix_mw.access_line import Lines
 from aibrix_mw.outcome import Outcome
-from aibrix_mw.paths import route_path
 from aibrix_mw.pods.registry import PodRegistry
-from aibrix_mw.profiles import ConfigProfile
-from aibrix_mw.request import InferenceRequest
-from aibrix_mw.scope import ATTEMPT, KEY, OUTCOME, PLAN, PROFILE, REQUEST, REQUEST_ID, TARGET, TRACE, USAGE, want_usage
+from aibrix_mw.scope import OUTCOME, want_usage
 
 logger = logging.getLogger("aibrix_mw.access")
 
 MOST_ERRORS = 100
 """Lines a second that errors get: refusals are cheap on purpose, and a flood of them must stay so."""
 _CRASHED = Outcome(name="internal_error", status=500)
-_LONGEST = 256
-
-
-class Try(msgspec.Struct):
-    """One attempt: the pod, and how it ended."""
-
-    pod: str
-    reason: str
-
-
-class Line(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """One request. Times are seconds: `first_byte` and `routing` from its head, `engine` from sent to last byte.
-
-    `left_out` counts the lines of other requests that this second had no room for.
-    """
-
-    time: str
-    request_id: str | None = None
-    trace_id: str | None = None
-    method: str
-    path: str
-    status: int
-    outcome: str
-    user: str | None = None
-    requested_model: str | None = None
-    model: str | None = None
-    profile: str | None = None
-    profile_source: str | None = None
-    strategy: str | None = None
-    strategy_source: str | None = None
-    pod: str | None = None
-    prefill_pod: str | None = None
-    attempts: list[Try] = []
-    duration: float = 0.0
-    routing: float | None = None
-    first_byte: float | None = None
-    engine: float | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cached_tokens: int | None = None
-    left_out: int = 0
 
 
 class AccessLogMiddleware:
@@ -80,8 +36,7 @@ class AccessLogMiddleware:
     ) -> None:
         self.app = app
         self.only_errors = only_errors
-        self.registry = registry
-        self.client_may_choose = client_may_choose
+        self.lines = Lines(registry, client_may_choose=client_may_choose)
         self.clock = clock
         self.wall_clock = wall_clock
         self._second = 0
@@ -108,19 +63,8 @@ class AccessLogMiddleware:
         now = self.wall_clock()
         if self.only_errors and not self._has_room(int(now)):
             return
-        line = Line(
-            time=_iso(now),
-            method=scope["method"],
-            path=route_path(scope)[:_LONGEST],
-            status=outcome.status,
-            outcome=outcome.name,
-            duration=_seconds(self.clock() - begun),
-            left_out=self._left_out,
-        )
+        logger.info("%s", self.lines.line(scope, outcome, begun, self.clock(), now, self._left_out))
         self._left_out = 0
-        self._tell_who(line, scope)
-        _tell_way(line, scope, outcome, begun)
-        logger.info("%s", msgspec.json.encode(line).decode())
 
     def _has_room(self, second: int) -> bool:
         if second != self._second:
@@ -130,60 +74,3 @@ class AccessLogMiddleware:
             return True
         self._left_out += 1
         return False
-
-    def _tell_who(self, line: Line, scope: Scope) -> None:
-        """Whose request it is, and what applied to it."""
-        request_id, trace, key = REQUEST_ID.get(scope), TRACE.get(scope), KEY.get(scope)
-        request, profile, plan = REQUEST.get(scope), PROFILE.get(scope), PLAN.get(scope)
-        line.request_id = request_id.decode() if request_id is not None else None
-        line.trace_id = trace.trace_id if trace is not None else None
-        line.user = key.name if key is not None else None
-        if request is not None:
-            line.user = request.user or line.user
-            line.requested_model = request.requested_model
-            line.model = request.model
-            if profile is not None:
-                line.profile = profile.name
-                line.profile_source = self._source(request, profile)
-        if plan is not None:
-            line.strategy = plan.strategy_name[:_LONGEST]
-            line.strategy_source = plan.source
-
-    def _source(self, request: InferenceRequest, profile: ConfigProfile) -> str:
-        """Why this profile applied: `header`, `auto`, or `default`."""
-        wanted = (request.header(b"config-profile") or b"").decode("utf-8", "replace").strip()
-        served = self.registry.find(request.requested_model) if self.registry is not None else None
-        obeyed = served is None or not served.config.authoritative_routing_policy
-        if not (wanted and self.client_may_choose and obeyed):
-            return "default"
-        if wanted.lower() == "auto":
-            return "auto"
-        return "header" if wanted == profile.name else "default"
-
-
-def _tell_way(line: Line, scope: Scope, outcome: Outcome, begun: float) -> None:
-    """Where it went, and what it took."""
-    attempt, target, reader = ATTEMPT.get(scope), TARGET.get(scope), USAGE.get(scope)
-    if attempt is not None and target is not None:
-        line.pod = target.pod.info.name
-        line.prefill_pod = target.prefill.info.name if target.prefill is not None else None
-        line.routing = _seconds(attempt.picked - begun)
-        line.attempts = [Try(failed.pod, failed.reason) for failed in attempt.failed]
-        if len(attempt.failed) < attempt.number:
-            reason = "ok" if outcome.first_byte and outcome.reason is None else outcome.reason or outcome.name
-            line.attempts.append(Try(target.pod.info.name, reason))
-    if outcome.first_byte:
-        line.first_byte = _seconds(outcome.first_byte - begun)
-        line.engine = _seconds(outcome.last_byte - outcome.sent)
-    usage = reader.usage if reader is not None else None
-    if usage is not None:
-        line.input_tokens, line.output_tokens, line.cached_tokens = usage.input, usage.output, usage.cached
-
-
-def _seconds(value: float) -> float:
-    return round(value, 6)
-
-
-def _iso(now: float) -> str:
-    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
-    return f"{whole}.{int(now % 1 * 1000):03d}Z"

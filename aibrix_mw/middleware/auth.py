@@ -8,6 +8,7 @@ from aibrix_mw.errors import InvalidKey, ModelNotAllowed
 from aibrix_mw.keys import Key, KeyRing
 from aibrix_mw.paths import INFERENCE_PATHS, route_path
 from aibrix_mw.pods.registry import PodRegistry
+from aibrix_mw.profiles import ConfigProfile
 from aibrix_mw.request import InferenceRequest
 from aibrix_mw.scope import KEY, PROFILE, InferencePaths, headers_of, refuse
 
@@ -44,7 +45,7 @@ class AuthMiddleware:
             await self.app(scope, receive, send)
             return
         if self.keys is not None:
-            key = _find(self.keys, headers_of(scope))
+            key = find_key(self.keys, headers_of(scope))
             if key is None:
                 await refuse(InvalidKey(), scope, receive, send)
                 return
@@ -68,7 +69,7 @@ class AuthMiddleware:
             scope["headers"].append((b"authorization", authorization))
 
 
-def _find(keys: KeyRing, headers: dict[bytes, bytes]) -> Key | None:
+def find_key(keys: KeyRing, headers: dict[bytes, bytes]) -> Key | None:
     """The key of the first header that holds a good one."""
     scheme, _, bearer = headers.get(b"authorization", b"").partition(b" ")
     key = keys.find(bearer.strip()) if scheme.lower() == b"bearer" else None
@@ -88,12 +89,13 @@ class AllowanceMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Compare, then run the inner application."""
         request = self.paths.request(scope)
-        if request is not None and not self._allows(scope, KEY.require(scope), request):
+        if request is not None and not self.allows(KEY.require(scope), request, PROFILE.require(scope)):
             await refuse(ModelNotAllowed(request.requested_model), scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
-    def _allows(self, scope: Scope, key: Key, request: InferenceRequest) -> bool:
+    def allows(self, key: Key, request: InferenceRequest, profile: ConfigProfile) -> bool:
+        """Whether the key opens model and profile."""
         served = self.registry.find(request.requested_model)
         alias_of = served.model if served is not None and served.alias else None
-        return key.opens_model(request.requested_model, alias_of) and key.opens_profile(PROFILE.require(scope).name)
+        return key.opens_model(request.requested_model, alias_of) and key.opens_profile(profile.name)

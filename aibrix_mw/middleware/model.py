@@ -71,7 +71,7 @@ class ModelMiddleware:
         reader = BodyReader(receive, self.max_body_bytes, self.buffered)
         try:
             try:
-                REQUEST.put(scope, await self._read(scope, reader))
+                REQUEST.put(scope, await self.read(scope, reader))
             except ClientLeft:
                 OUTCOME.put(scope, CLIENT_LEFT)
                 return
@@ -84,7 +84,8 @@ class ModelMiddleware:
         finally:
             reader.let_go()
 
-    async def _read(self, scope: Scope, reader: BodyReader) -> InferenceRequest:
+    async def read(self, scope: Scope, reader: BodyReader) -> InferenceRequest:
+        """The request; GatewayError where it is none that can be served, ClientLeft where nobody waits for it."""
         headers = headers_of(scope)
         if b"content-encoding" in headers and _is_compressed(scope):
             raise UnsupportedEncoding("compressed request bodies are not supported")

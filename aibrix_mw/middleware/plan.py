@@ -50,7 +50,7 @@ class PlanMiddleware:
         self.may_choose_strategy = "routing-strategy" in client_headers
         self.may_filter = "external-filter" in client_headers
         self.expose_target = expose_target
-        self.room = room
+        self.room = room if room is not None and room.size else None
         self.paths = InferencePaths(paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,27 +78,35 @@ class PlanMiddleware:
         await self.app(scope, receive, send)
 
     def _plan(self, request: InferenceRequest, profile: ConfigProfile) -> Plan:
+        plan = self.decide(request, profile)
+        if plan.strategy.needs and plan.source == "header":
+            self.catalogue.asked(request.model, plan.strategy_name)
+        return self.check(request, plan)
+
+    def decide(self, request: InferenceRequest, profile: ConfigProfile) -> Plan:
+        """How the request is to be routed, whether a pod can take it or not; GatewayError where nobody knows."""
         headers = request.headers
         served = self.registry.find(request.requested_model)
         config = served.config if served is not None else BUILT_IN
         obey_client = not config.authoritative_routing_policy
         name, source = self._strategy_name(config, profile, headers if obey_client else _NO_HEADERS)
         strategy = self.catalogue.get(name, profile.routing_config, trusted=source != "header", profile=profile.name)
-        if strategy.needs and source == "header":
-            self.catalogue.asked(request.model, name)
         selector = self._selector(headers) if obey_client and self.may_filter else None
-        limit = max(0, profile.requests_inflight)
-        pods = candidates(self.registry, request, selector, limit)
+        hide_target = not (self.expose_target and obey_client)
+        return Plan(strategy, name, source, selector, hide_target, max(0, profile.requests_inflight))
+
+    def check(self, request: InferenceRequest, plan: Plan) -> Plan:
+        """The plan for a request that some pod can take now, which may take another strategy; else GatewayError."""
+        pods = candidates(self.registry, request, plan.selector, plan.max_in_flight)
         if request.path == "/v1/responses" and len(pods) > 1 and request.previous_response_id:
-            name, source = _SESSION, "responses"
-            strategy = self.catalogue.get(name)
-            if b"x-session-id" not in headers:
+            if b"x-session-id" not in request.headers:
                 raise UnsupportedValue(
                     "previous_response_id needs x-session-id: the response is kept by one of several pods",
                     param="previous_response_id",
                 )
-        hide_target = not (self.expose_target and obey_client)
-        return Plan(strategy, name, source, selector, hide_target, limit)
+            strategy = self.catalogue.get(_SESSION)
+            return Plan(strategy, _SESSION, "responses", plan.selector, plan.hide_target, plan.max_in_flight)
+        return plan
 
     def _strategy_name(
         self, config: ModelConfig, profile: ConfigProfile, headers: Mapping[bytes, bytes]

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from aibrix_mw.errors import Headers, reflect
 from aibrix_mw.paths import INFERENCE_PATHS
 from aibrix_mw.pods.registry import PodRegistry
-from aibrix_mw.profiles import BUILT_IN, ConfigProfile, ModelConfig
+from aibrix_mw.profiles import BUILT_IN, ConfigProfile
 from aibrix_mw.request import InferenceRequest
 from aibrix_mw.scope import PROFILE, InferencePaths, answer_headers
 
@@ -39,12 +39,14 @@ class ProfileMiddleware:
         if request is None:
             await self.app(scope, receive, send)
             return
-        served = self.registry.find(request.requested_model)
-        profile = self._select(served.config if served is not None else BUILT_IN, request)
+        profile = self.select(request)
         PROFILE.put(scope, profile)
         await self.app(scope, receive, answer_headers(scope, send, _name(profile.name)))
 
-    def _select(self, config: ModelConfig, request: InferenceRequest) -> ConfigProfile:
+    def select(self, request: InferenceRequest) -> ConfigProfile:
+        """The profile that applies."""
+        served = self.registry.find(request.requested_model)
+        config = served.config if served is not None else BUILT_IN
         wanted = request.headers.get(b"config-profile")
         if wanted is None or config.authoritative_routing_policy or not self.client_may_choose:
             return config.select()

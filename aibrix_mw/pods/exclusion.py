@@ -5,6 +5,22 @@ from collections.abc import Collection
 from aibrix_mw.pods.pod import Pod
 from aibrix_mw.pods.selector import Selector
 
+REASONS = {
+    "not_ready": "its condition Ready is not True",
+    "terminating": "it is being deleted",
+    "no_address": "it has no IP address yet",
+    "worker": "it serves no HTTP: another pod of its group does",
+    "invalid_port": "its label model.aibrix.ai/port is no port",
+    "other_namespace": "another namespace has the model's name",
+    "adapter": "it does not serve the adapter",
+    "filter": "external-filter does not match its labels",
+    "in_flight": "it has as many requests as its profile's requestsInflight allows",
+    "tried": "it has failed this request",
+    "ejected": "it failed again and again, and is left out for a while",
+    "held_back": "it has just turned Ready, and has had its share for now",
+}
+"""What each reason means; the first six are discovery's."""
+
 
 def exclusion(
     pod: Pod,

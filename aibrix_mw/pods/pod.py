@@ -88,6 +88,10 @@ class Pod:
         self.metrics: EngineMetrics | None = None
         self.describe(info)
 
+    def __deepcopy__(self, _memo: object) -> "Pod":
+        """The pod itself: there is one object a pod, whatever refers to it."""
+        return self
+
     def __repr__(self) -> str:
         return f"Pod({self.info.namespace}/{self.info.name}, in_flight={self.in_flight})"
 

@@ -1,7 +1,8 @@
 """Slow start: a pod that has just turned Ready is not warm, and gets its share bit by bit."""
 
 import time
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from contextlib import contextmanager
 
 from aibrix_mw.pods.pod import Pod
 
@@ -38,6 +39,15 @@ class SlowStart:
             share = min(weight / total, 1.0 / len(pods))
             self.tickets[pod] = min(BURST, self.tickets.get(pod, 0.0) + share)
         return [pod for pod in pods if pod not in weights or self.tickets[pod] >= 1.0]
+
+    @contextmanager
+    def rehearsing(self) -> Iterator[None]:
+        """For choices that are only talked about: after the block the tickets are as before."""
+        tickets = dict(self.tickets)
+        try:
+            yield
+        finally:
+            self.tickets = tickets
 
     def placed(self, pod: Pod) -> None:
         """A request goes to the pod."""

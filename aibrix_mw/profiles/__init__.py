@@ -6,7 +6,14 @@ annotation.py  JSON text -> that, or every fault in it
 
 from aibrix_mw.profiles.annotation import OwnOptions, parse_config
 from aibrix_mw.profiles.fields import Reader
-from aibrix_mw.profiles.selection import BUILT_IN, BUILT_IN_PROFILE, ConfigProfile, ModelConfig, config_warnings
+from aibrix_mw.profiles.selection import (
+    BUILT_IN,
+    BUILT_IN_PROFILE,
+    ConfigProfile,
+    ModelConfig,
+    config_warnings,
+    source_of,
+)
 
 __all__ = [
     "BUILT_IN",
@@ -17,4 +24,5 @@ __all__ = [
     "Reader",
     "config_warnings",
     "parse_config",
+    "source_of",
 ]

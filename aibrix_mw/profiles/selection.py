@@ -115,6 +115,16 @@ class ModelConfig(msgspec.Struct, frozen=True, dict=True):
         return tuple(sorted((p for p in self.profiles.values() if p.hints()), key=ConfigProfile.rank))
 
 
+def source_of(config: ModelConfig, wanted: str, profile: ConfigProfile, *, client_may_choose: bool = True) -> str:
+    """Why this profile applies to a request whose header names `wanted`: `header`, `auto`, or `default`."""
+    name = wanted.strip()
+    if not name or config.authoritative_routing_policy or not client_may_choose:
+        return "default"
+    if name.lower() == "auto":
+        return "auto"
+    return "header" if name == profile.name else "default"
+
+
 BUILT_IN = ModelConfig()
 """The configuration of a model that nobody configured."""
 

@@ -40,6 +40,10 @@ def search(start: float, most: float | None = None) -> Search:
     `most` is the highest rate that may be tried.
     """
     bracket = yield from _enclose(start, most)
+    if bracket.low is not None and bracket.high is None:  # the highest rate that may be tried
+        if (yield Probe(bracket.low, CONFIRM)):
+            return Bracket(bracket.low, None, confirmed=True)
+        bracket = Bracket(bracket.low / 2, bracket.low)
     for _ in range(_ROUNDS):
         if bracket.low is None or bracket.high is None:
             return bracket

@@ -31,7 +31,7 @@ class Watch:
         errors = sum(flight.error not in ("", UNFINISHED) for flight in counted)
         first = [flight.stream.first - flight.sent for flight in counted if flight.stream.first is not None]
         self.progress = Progress(
-            seconds, in_flight, len(flights) - in_flight, errors, quantile(first, 0.95) if first else None
+            max(seconds, 0.0), in_flight, len(flights) - in_flight, errors, quantile(first, 0.95) if first else None
         )
         late = max(sum(time > order.bounds.first_token for time in first), self._slow(counted))
         if late > max(LATE * order.plan.requests, AT_LEAST):

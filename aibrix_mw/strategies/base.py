@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy, deepcopy
 from math import isfinite
 from random import Random
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import msgspec
 
@@ -55,6 +56,9 @@ class Strategy:
     per_profile: bool = False
     """Whether the option `profile` tells it the name of the profile that applies."""
 
+    rehearsing: bool = False
+    """Whether this is a twin whose choices are only talked about: what it has in common with the original stays."""
+
     def __init__(
         self,
         rng: Random | None = None,
@@ -76,6 +80,21 @@ class Strategy:
     def explain(self, request: InferenceRequest, pods: Pods, /) -> Sequence[float | None]:
         """For people: the numbers that `pick` would compare now, one a pod; empty where it compares none."""
         return ()
+
+    def rehearsal(self) -> Self:
+        """A twin that picks what this one would pick now, and leaves no trace of it here.
+
+        By default a deep copy, in which pods stay the pods they are. Who keeps what cannot be copied, or is long to
+        copy, overrides this: `twin` makes a copy that shares everything but chance and says that it is `rehearsing`.
+        """
+        return deepcopy(self)
+
+    def twin(self) -> Self:
+        """A shallow copy with the same chances ahead of it."""
+        other = copy(self)
+        other.rng = copy(self.rng)
+        other.rehearsing = True
+        return other
 
     def again(self, request: InferenceRequest, pods: Pods, failures: Sequence[Failure], /) -> Target | None:
         """One more target of the same kind after these failures; None when there is none. Asked where `two_legs`."""

@@ -81,6 +81,7 @@ class Formation:
                 if info.engine == "vllm":
                     self.lone.append(pod)
         self.groups = [group for key, members in roles.items() for group in self._groups(key[0], members)]
+        self.bounded = any(group.bounded for group in self.groups)
         self.why = "incompatible" if any(map(_complete, roles.values())) else "incomplete"
 
     def bounds(self, pod: Pod) -> Bounds:

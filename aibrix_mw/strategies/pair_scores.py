@@ -35,6 +35,8 @@ def prefill_scores(pods: Sequence[Pod], shares: Mapping[str, float], imbalance: 
     least, most = min(loads), max(loads)
     if most - least > imbalance:
         return {pod: float(least) for pod in pods if pod.in_flight == least}
+    if most == least:
+        return {pod: (100.0 - 100.0 * shares.get(pod.uid, 0.0)) * 0.1 + least / (most or 1) for pod in pods}
     mean = sum(loads) / len(loads)
     deviation = sqrt(max(0.0, sum(load * load for load in loads) / len(loads) - mean * mean))
     bound = mean + deviation_factor * deviation + _ROUNDING
@@ -82,8 +84,10 @@ def _told(pods: Sequence[Pod], now: float) -> dict[Pod, tuple[float, float]]:
 def best_pair(groups: Sequence[Group], prefills: Scores, decodes: Scores, rng: Random) -> tuple[Pod, Pod]:
     """The pair with the lowest sum of both scores, each divided by the largest of the groups' best.
 
-    Every group has a prefill pod with a score, and one of them a decode pod too.
+    Every group has a prefill pod with a score, and one of them a decode pod too; the scores are of the groups' pods.
     """
+    if len(groups) == 1:
+        return _least(prefills, rng), _least(decodes, rng)
     pairs = [
         (lowest(group.prefills, prefills, rng), lowest(group.decodes, decodes, rng))
         for group in groups
@@ -97,6 +101,11 @@ def best_pair(groups: Sequence[Group], prefills: Scores, decodes: Scores, rng: R
     least = min(sums) + _ROUNDING
     best = [pair for pair, total in zip(pairs, sums, strict=True) if total <= least]
     return best[int(rng.random() * len(best))]
+
+
+def _least(scores: Scores, rng: Random) -> Pod:
+    least = min(scores.values())
+    return any_of([pod for pod, score in scores.items() if score == least], rng)
 
 
 def lowest(pods: Sequence[Pod], scores: Scores, rng: Random) -> Pod:

@@ -1,7 +1,7 @@
 """`pd`: one pod computes the prompt, another one of the same roleset the answer."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Self
 
 from aibrix_mw.errors import PairUnavailable
 from aibrix_mw.outcome import NOTHING_TO_TRANSFER
@@ -16,6 +16,16 @@ from aibrix_mw.strategies.prefix import PrefixScorer
 TWO_LEGS = frozenset({"/v1/chat/completions", "/v1/completions"})
 FALLBACK_HEADER = ((b"x-aibrix-pd", b"fallback"),)
 _KEPT = 256
+
+
+class Scored(NamedTuple):
+    """Groups that pair, the scores of their pods, and what is known of the prompt: its blocks, who holds what share."""
+
+    groups: list[Group]
+    prefills: Mapping[Pod, float]
+    decodes: DecodeScores
+    hashes: Sequence[int]
+    shares: Mapping[str, float]
 
 
 class Pd(Strategy):
@@ -54,6 +64,21 @@ class Pd(Strategy):
         """Its cache has gone with it."""
         self.prefixes.forget(pod)
         self._formations.clear()
+
+    def rehearsal(self) -> Self:
+        """A twin that reads the same table of prompts."""
+        return self.twin()
+
+    def explain(self, request: InferenceRequest, pods: Pods, /) -> Sequence[float | None]:
+        """The score of each pod among those of its own leg; None for a pod that is not considered."""
+        formation = self._formation(request.requested_model, pods)
+        scored = self._score(request, formation) if request.path in TWO_LEGS else None
+        if scored is not None:
+            scores = {**scored.prefills, **scored.decodes.scores}
+        else:
+            alone = formation.decodes + formation.combined + formation.lone
+            scores = {**self._decode_scores(alone).scores} if alone else {}
+        return [scores.get(pod) for pod in pods]
 
     # --- the choice
 
@@ -118,19 +143,30 @@ class Pd(Strategy):
         self._formations[model] = (pods, formation)
         return formation
 
-    def _pair(self, request: InferenceRequest, formation: Formation) -> Target | None:
-        tokens = request.prompt_tokens
-        groups = [fitting for group in formation.groups if (fitting := _fitting(group, formation, tokens))]
+    def _score(self, request: InferenceRequest, formation: Formation) -> Scored | None:
+        """The pairs for such a prompt and the scores of both legs; None where there is no pair."""
+        groups = formation.groups
+        if formation.bounded:
+            tokens = request.prompt_tokens
+            groups = [fitting for group in groups if (fitting := _fitting(group, formation, tokens))]
         if not groups:
             return None
         hashes = self.prefixes.blocks(request, groups[0].prefills) if self.by_prefix else []
         depths = self.prefixes.table.match(hashes, self.clock()) if hashes else {}
         shares = {uid: depth / len(hashes) for uid, depth in depths.items()}
-        prefills = self._prefill_scores(_all(group.prefills for group in groups), shares)
-        groups = [group for group in groups if any(pod in prefills for pod in group.prefills)]
-        decodes = self._decode_scores(_all(group.decodes for group in groups))
+        prefills = self._prefill_scores(_all([group.prefills for group in groups]), shares)
+        if len(groups) > 1:
+            groups = [group for group in groups if any(pod in prefills for pod in group.prefills)]
+        decodes = self._decode_scores(_all([group.decodes for group in groups]))
+        return Scored(groups, prefills, decodes, hashes, shares)
+
+    def _pair(self, request: InferenceRequest, formation: Formation) -> Target | None:
+        scored = self._score(request, formation)
+        if scored is None:
+            return None
+        groups, prefills, decodes, hashes, shares = scored
         prefill, decode = best_pair(groups, prefills, decodes.scores, self.rng)
-        if hashes:
+        if hashes and not self.rehearsing:
             self.prefixes.table.insert(hashes, prefill.uid, self.clock())
         match = shares.get(prefill.uid, 0.0) if hashes else None
         return Target(decode, prefill=prefill, match=match, fallback=None if decodes.known else "no_data")
@@ -171,8 +207,10 @@ class Pd(Strategy):
         return decode_scores(pods, self.clock() if self.by_load else None)
 
 
-def _all(legs: Iterable[tuple[Pod, ...]]) -> list[Pod]:
+def _all(legs: Sequence[tuple[Pod, ...]]) -> Sequence[Pod]:
     """Every pod once: those that pair with anybody are in several groups."""
+    if len(legs) == 1:
+        return legs[0]
     return list(dict.fromkeys(pod for pods in legs for pod in pods))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from operator import attrgetter
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 import xxhash
 from msgspec import Meta
@@ -41,6 +41,10 @@ class PrefixScorer(Scorer):
         self.imbalance: int = self.options.get("imbalance", 16)
         self.table = PrefixTable()
 
+    def rehearsal(self) -> Self:
+        """A twin that reads the same table; a copy of it would take long."""
+        return self.twin()
+
     def among(
         self, request: InferenceRequest, pods: Pods, loads: Sequence[int], hashes: Sequence[int], depths: Depths
     ) -> Pod:
@@ -64,7 +68,8 @@ class PrefixScorer(Scorer):
 
     def note(self, request: InferenceRequest, pod: Pod, hashes: Sequence[int], depths: Depths) -> Target:
         """Remember where the prompt went, also when nobody had a choice."""
-        self.table.insert(hashes, pod.uid, self.clock())
+        if not self.rehearsing:
+            self.table.insert(hashes, pod.uid, self.clock())
         return Target(pod, match=depths.get(pod.uid, 0) / len(hashes))
 
     def chosen(self, request: InferenceRequest, pod: Pod, /, fallback: str | None = None) -> Target:

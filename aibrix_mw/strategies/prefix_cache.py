@@ -5,7 +5,7 @@ from itertools import repeat
 from math import sqrt
 from operator import attrgetter
 from random import Random
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 import xxhash
 from msgspec import Meta
@@ -55,6 +55,12 @@ class PrefixCache(PrefixScorer):
         self.deviation_factor: float = self.options.get("deviationFactor", 2.0)
         self.max_queue: float = self.options.get("maxQueueSeconds", 5.0)
         self._sharing: dict[str, float] = {}  # share of a model's prompts that have had any match
+
+    def rehearsal(self) -> Self:
+        """A twin with a share of its own."""
+        other = super().rehearsal()
+        other._sharing = dict(self._sharing)
+        return other
 
     def among(
         self, request: InferenceRequest, pods: Pods, loads: Sequence[int], hashes: Sequence[int], depths: Depths

@@ -65,6 +65,8 @@ class PrefixCachePreble(PrefixScorer):
     def note(self, request: InferenceRequest, pod: Pod, hashes: Sequence[int], depths: Depths) -> Target:
         """Remember the prompt, and the work that it makes."""
         target = super().note(request, pod, hashes, depths)
+        if self.rehearsing:
+            return target
         now, tokens = self.clock(), request.prompt_tokens
         matched = tokens * (target.match or 0.0)
         self._computed.add(pod.uid, tokens - matched, now)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from math import isfinite
 from operator import attrgetter
+from typing import Self
 
 from aibrix_mw.pods.engine_metrics import EngineMetrics
 from aibrix_mw.pods.pod import Pod, Target
@@ -29,6 +30,12 @@ class ReportScorer(Scorer):
     def set_up(self) -> None:
         """No report looked at yet."""
         self._seen: dict[Pod, tuple[EngineMetrics | None, int]] = {}
+
+    def rehearsal(self) -> Self:
+        """A twin that has seen what this one has."""
+        other = self.twin()
+        other._seen = dict(self._seen)
+        return other
 
     def score(self, pod: Pod, report: EngineMetrics, /) -> float | None:
         """The pod's number, lowest wins; None where the report does not tell."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from heapq import nlargest
 from math import ceil
 from operator import attrgetter, itemgetter
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 from weakref import WeakKeyDictionary
 
 from msgspec import Meta
@@ -58,6 +58,10 @@ class VtcBasic(Scorer):
         # when each request was charged: once, however many pods are tried
         self._charged: WeakKeyDictionary[InferenceRequest, float] = WeakKeyDictionary()
 
+    def rehearsal(self) -> Self:
+        """A twin that reads the same accounts."""
+        return self.twin()
+
     def pick(self, request: InferenceRequest, pods: Pods, /) -> Target:
         """The pod with the lowest score."""
         if not request.user:
@@ -87,7 +91,7 @@ class VtcBasic(Scorer):
 
     def chosen(self, request: InferenceRequest, pod: Pod, /, fallback: str | None = None) -> Target:
         """Charge the user with the estimate."""
-        if request.user and request not in self._charged:
+        if request.user and request not in self._charged and not self.rehearsing:
             now = self._charged[request] = self.clock()
             self.tokens.add(request.user, _estimate(request), now)
         return Target(pod, fallback=fallback)

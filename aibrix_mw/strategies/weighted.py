@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from math import isfinite
 from random import Random
+from typing import Self
 
 import msgspec
 
@@ -53,6 +54,11 @@ def normalised(scores: Sequence[float | None]) -> list[float]:
     ]
 
 
+def _with(scorer: Scorer, rng: Random) -> Scorer:
+    scorer.rng = rng
+    return scorer
+
+
 class WeightedList(Strategy):
     """Several scorers, weighted: the pod with the highest sum(weight x normalised score) / sum(weight)."""
 
@@ -64,6 +70,12 @@ class WeightedList(Strategy):
         self.needs = frozenset().union(*(item.scorer.needs for item in items))
         self.counts_tokens = any(item.scorer.counts_tokens for item in items)
         self._total_weight = sum(item.weight for item in items)
+
+    def rehearsal(self) -> Self:
+        """A twin of twins, with one row of chances ahead of them as they have it in common here."""
+        other = self.twin()
+        other.items = tuple(Item(_with(item.scorer.rehearsal(), other.rng), item.weight) for item in self.items)
+        return other
 
     def totals(self, request: InferenceRequest, pods: Pods, /) -> list[float]:
         """One number in [0, 1] a pod, highest is best."""

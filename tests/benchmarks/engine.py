@@ -16,7 +16,7 @@ import click
 import uvloop
 
 from .scanner import request_end
-from .traffic import MODEL, completion, events
+from .traffic import MODEL, completion, events, prefilled
 
 _SPACED: Final = re.compile(rb'"spaced-(\d+)"')
 _CARD: Final = {
@@ -52,6 +52,7 @@ def _whole(body: bytes, status: bytes = b"200 OK") -> bytes:
 
 
 _COMPLETION: Final = _whole(completion())
+_PREFILLED: Final = _whole(prefilled())
 
 
 class Pod:
@@ -114,7 +115,7 @@ class Engine(asyncio.Protocol):
         if not request.startswith(b"POST"):
             self._transport.write(page(request))
         elif b'"stream":true' not in request and b'"stream": true' not in request:
-            self._transport.write(_COMPLETION)
+            self._transport.write(_PREFILLED if b'"do_remote_decode":true' in request else _COMPLETION)
         elif spaced := _SPACED.search(request):
             self._pod.begin(self._transport, int(spaced[1]) / 1000)
         elif b'"split"' in request:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from .systems import COUNTED, REFERENCE, SHARED, SUBJECT
+from .systems import COUNTED, DIVIDED, REFERENCE, SHARED, SUBJECT
 from .table import Row, ratio
 from .traffic import CHUNKS, SPACING_MS
 
@@ -56,6 +56,9 @@ LIMIT_US: Final = 8.0
 ENVOY_US: Final = 49.0
 STORE_RATIO: Final = 1.5
 STORE_CONNECTIONS: Final = 64
+# What a request of two legs may cost to a plain one.
+LEGS_RATIO: Final = 2.2
+LEGS_CONNECTIONS: Final = 16
 
 
 @dataclass(frozen=True)
@@ -92,4 +95,13 @@ def limit_verdicts(scenario: Scenario, rows: Mapping[str, Row]) -> Iterator[Verd
     if seen is not None:
         held = seen <= STORE_RATIO
         text = f"{scenario.name}: a limit in a store {seen:.2f} times one in process, at most {STORE_RATIO}"
+        yield Verdict(f"{text}: {'held' if held else 'BROKEN'}", held)
+
+
+def legs_verdict(scenario: Scenario, rows: Mapping[str, Row]) -> Iterator[Verdict]:
+    """Compare ours with a prefill pod and a decode pod a request to ours with one; nothing where those did not run."""
+    seen = ratio(rows, DIVIDED, SUBJECT) if scenario.connections == LEGS_CONNECTIONS else None
+    if seen is not None:
+        held = seen <= LEGS_RATIO
+        text = f"{scenario.name}: prefill and decode {seen:.2f} times a plain request, at most {LEGS_RATIO}"
         yield Verdict(f"{text}: {'held' if held else 'BROKEN'}", held)

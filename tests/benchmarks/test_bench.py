@@ -14,7 +14,7 @@ from .envoy import bootstrap
 from .load import Phase, Result
 from .measure import Cpu, Stat, descendants, parse_rss, parse_stat, percentile, tree_cpu, tree_rss_bytes
 from .scanner import AnswerError
-from .scenarios import SCENARIOS, limit_verdicts, verdict
+from .scenarios import SCENARIOS, legs_verdict, limit_verdicts, verdict
 from .systems import OURS, SYSTEMS, Place
 from .table import aligned, ratio, row, table
 
@@ -140,6 +140,16 @@ def test_what_limits_may_cost(limited: float, stored: float, held: list[bool]) -
     assert "at most 8.0" in seen[0].text
     assert list(limit_verdicts(by_name["json-64"], {})) == []
     assert list(limit_verdicts(by_name["json-16"], rows)) == []
+
+
+@pytest.mark.parametrize(("divided", "held"), [(220, True), (221, False)])
+def test_what_two_legs_may_cost(divided: float, held: bool) -> None:
+    rows = {name: row(name, [result(cpu)]) for name, cpu in (("ours", 100), ("ours+pd", divided))}
+    by_name = {scenario.name: scenario for scenario in SCENARIOS}
+    (seen,) = legs_verdict(by_name["json-16"], rows)
+    assert (seen.held, "at most 2.2" in seen.text) == (held, True)
+    assert list(legs_verdict(by_name["json-16"], {})) == []
+    assert list(legs_verdict(by_name["json-64"], rows)) == []
 
 
 # choices and start commands

@@ -23,6 +23,13 @@ def completion() -> bytes:
     return _compact(answer | {"choices": [choice], "usage": _USAGE})
 
 
+def prefilled() -> bytes:
+    """Give the body of a prefill engine's answer: one token, and where the 14 blocks of the prompt are."""
+    params = {"do_remote_prefill": True, "do_remote_decode": False, "remote_block_ids": [list(range(14))]}
+    params |= {"remote_engine_id": "0123456789abcdef", "remote_host": "127.0.0.1", "remote_port": 5600, "tp_size": 1}
+    return _compact(json.loads(completion()) | {"kv_transfer_params": params})
+
+
 def events() -> list[bytes]:
     """Give the 32 events of a stream, the last one with the usage and `[DONE]`."""
     base = {"id": "chatcmpl-0123456789abcdef", "object": "chat.completion.chunk", "created": 1764000000, "model": MODEL}

@@ -79,22 +79,22 @@ def test_a_single_verdict_by_errors_is_clear():
     assert estimate(Bracket(1.0, 2.0), [by_errors]).high == 2.0
 
 
-QUEUES = [Queue(32, 0.2, 9, 0.1), Queue(16, 0.2, 5, 0.05), Queue(24, 0.3, 4, 0.1), Queue(48, 0.5, 6, 0.1)]
+QUEUES = [Queue(32, 0.2, 9, 0.1), Queue(16, 0.2, 5, 0.05), Queue(24, 0.3, 4, 0.1)]
 
 
 @pytest.mark.parametrize("queue", QUEUES, ids=str)
 def test_searches_find_the_capacity(queue):
-    """40 searches a queue: nearly all within 10 % of the capacity, and it lies in nearly all intervals."""
+    """24 searches a queue: nearly all within 10 % of the capacity, and it lies in nearly all intervals."""
     bound = 2 * queue.prefill
     truth = capacity(queue, bound)
     found = []
-    for seed in range(40):
+    for seed in range(24):
         measuring = Measuring(VirtualReplica(queue), Task(step_seconds=18.0, seed=1000 * seed), Recorder())
         measuring.begin()
         measured = measuring.run()
         assert measured.bounds.first_token == pytest.approx(bound)
         assert measured.reason.kind == "first_token"
         found.append(measured.estimate)
-    assert len([one for one in found if abs(one.rate / truth - 1) < 0.1]) >= 39
-    assert len([one for one in found if one.low <= truth <= one.high]) >= 37
+    assert len([one for one in found if abs(one.rate / truth - 1) < 0.1]) >= 23
+    assert len([one for one in found if one.low <= truth <= one.high]) >= 22
     assert mean([one.rate for one in found]) == pytest.approx(truth, rel=0.05)

@@ -141,7 +141,7 @@ def test_a_generator_that_ends_by_itself(before):
             generator.kill()
             generator._process.wait()
         with pytest.raises(SizingError, match="the load generator ended by itself with status -9"):
-            generator.run(ALONE, lambda _: generator.kill())
+            generator.run(Alone(1_000_000, 60.0, PATIENCE), lambda _: generator.kill())
 
 
 def test_a_generator_that_does_not_end_is_ended(monkeypatch):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aibrix_mw.sizing.search import CONFIRM, PRECISION, Bracket, search
+from aibrix_mw.sizing.search import CONFIRM, DOUBLE, PRECISION, Bracket, Probe, search
 
 RATES = st.floats(0.01, 1000)
 
@@ -34,7 +34,8 @@ def test_the_bracket_holds_the_knee(start, factor):
 @given(start=RATES, most=RATES)
 def test_no_rate_is_tried_above_the_highest_allowed(start, most):
     bracket, probes = explore(lambda probe: True, start, most)
-    assert bracket == Bracket(most, None)
+    assert bracket == Bracket(most, None, confirmed=True)
+    assert probes[-1] == Probe(most, CONFIRM)
     assert max(probe.rate for probe in probes) == most
 
 
@@ -69,3 +70,9 @@ def test_revisions_end(always):
 def test_a_confirmation_beyond_the_highest_rate():
     bracket, _ = explore(lambda probe: probe.rate <= 97 or probe.phase == CONFIRM, most=100.0)
     assert bracket == Bracket(100.0, None)
+
+
+def test_the_highest_rate_is_sustainable_only_in_a_short_step():
+    bracket, _ = explore(lambda probe: probe.rate <= 80 or probe.phase == DOUBLE, most=100.0)
+    assert bracket.low <= 80 < bracket.high <= 100
+    assert bracket.confirmed

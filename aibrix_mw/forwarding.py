@@ -1,4 +1,4 @@
-"""The engines' side of a gateway: the client that asks them, and what is built on it."""
+"""How engines are asked: the client of engines, the two legs' ends of the stack, and their timers."""
 
 from collections.abc import Collection
 
@@ -14,12 +14,11 @@ from aibrix_mw.upstream.http1 import Http1Upstream
 from aibrix_mw.upstream.schemes import SchemeUpstream
 
 
-class Engines:
-    """Makes the parts that ask engines; all share `upstream`, and the connections that it keeps."""
+class Forwarding:
+    """What the settings make of asking engines; `upstream` is to be closed."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.timeouts = Timeouts(**{name: getattr(settings.upstream, name) for name in Timeouts.__struct_fields__})
         self.upstream = SchemeUpstream(
             Http1Upstream(
                 keepalive=settings.upstream.keepalive,
@@ -27,13 +26,14 @@ class Engines:
                 max_headers=settings.limits.max_headers,
             )
         )
+        self.timeouts = Timeouts(**{name: getattr(settings.upstream, name) for name in Timeouts.__struct_fields__})
 
     def prefills(self, admission: Admission) -> PrefillPods:
-        """What asks for prefill legs."""
+        """What asks prefill pods."""
         return PrefillPods(self.upstream, admission, self.timeouts)
 
     def proxy(self, paths: Collection[str], elsewhere: ASGIApp) -> Proxy:
-        """The inner end of the stack; `elsewhere` answers for all other paths."""
+        """The inner end of the stack; `elsewhere` answers what is not for engines."""
         return Proxy(
             self.upstream,
             forwarder=Forwarder(self.settings.listen.trusted_proxies),
