@@ -10,14 +10,11 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aibrix_mw.access import Access, cross_origin
-from aibrix_mw.admin import create_admin
 from aibrix_mw.choosing import Choosing, Strategies
 from aibrix_mw.counting import Counting
 from aibrix_mw.discovery import Discovery
 from aibrix_mw.endpoints import endpoints
 from aibrix_mw.errors import ConfigurationError, Fault
-from aibrix_mw.explain.explainer import Explainer
-from aibrix_mw.explain.limits import Counters
 from aibrix_mw.extras import keep_alive, metrics_layer
 from aibrix_mw.forwarding import Forwarding
 from aibrix_mw.lag import LoopLag
@@ -34,8 +31,10 @@ from aibrix_mw.middleware.request_id import RequestIdMiddleware
 from aibrix_mw.middleware.routing import RoutingMiddleware
 from aibrix_mw.middleware.strict_http import StrictHttpMiddleware
 from aibrix_mw.observing import access_log, span_layers
+from aibrix_mw.operating import admin_of
 from aibrix_mw.paths import INFERENCE_PATHS
 from aibrix_mw.proxy import not_found
+from aibrix_mw.refusals import Refusals
 from aibrix_mw.retry import RetryBudget
 from aibrix_mw.settings import Settings, UsersSettings, from_dict
 from aibrix_mw.sharing import Sharing
@@ -80,8 +79,9 @@ class Gateway:
         parts = (self.discovery, self.access, self.counting, self.sharing)
         self._background = [watch for part in parts for watch in part.watchers()]
         self._background += [self.scraper.run, LoopLag(self.lifecycle, settings.limits.max_loop_lag).run]
-        self._made: dict[Any, Any] = {}
+        self.layers: dict[Any, Any] = {}
         self.tracing: Tracing | None = None  # whoever sets traces up says so here
+        self.refusals = Refusals()
         observer, exposition = metrics_layer(
             settings,
             self.registry,
@@ -89,14 +89,13 @@ class Gateway:
             followed=self.discovery.kubernetes,
             limiter=self.counting.limiter,
             quotas=self.quotas,
+            refusals=self.refusals,
             ejected=self.choosing.admission.ejection.ejected,
             spans_dropped=lambda: self.tracing.dropped if self.tracing is not None else 0,
         )
         own = [layer if isinstance(layer, Middleware) else Middleware(cast(Any, layer)) for layer in outer]
         self.stack = self._stack(own, observer)
-        counters = Counters(self.counting.limiter, self.quotas, self.sharing.users, self.access.asked)
-        self.explainer = Explainer(self.registry, self._made, counters)
-        self.admin = create_admin(self.lifecycle, self.registry, self.faults, exposition, self.explainer.answer)
+        self.admin = admin_of(self, exposition)
 
     @property
     def settings(self) -> Settings:
@@ -176,7 +175,7 @@ class Gateway:
         ]
         app: ASGIApp = self.forwarding.proxy(paths, endpoints(self.lifecycle, registry, not_found))
         for layer in reversed(layers):
-            app = self._made[layer.cls] = layer.cls(app, *layer.args, **layer.kwargs)
+            app = self.layers[layer.cls] = layer.cls(app, *layer.args, **layer.kwargs)
         return app
 
     # --- the life of a gateway
@@ -243,8 +242,8 @@ class Gateway:
     def _take_over_users(self, users: UsersSettings) -> None:
         """Limits of users apply from the next request on; the layer comes with the first user that has one."""
         self.sharing.users.records = users.records
-        self._made[ModelMiddleware].trust_user_header = users.trust_header
+        self.layers[ModelMiddleware].trust_user_header = users.trust_header
         limit_users = self.sharing.limit_users
-        if limit_users not in self._made and self.sharing.limits_users(users):
-            plan = self._made[PlanMiddleware]
-            plan.app = self._made[limit_users] = limit_users(plan.app, self.paths)
+        if limit_users not in self.layers and self.sharing.limits_users(users):
+            plan = self.layers[PlanMiddleware]
+            plan.app = self.layers[limit_users] = limit_users(plan.app, self.paths)

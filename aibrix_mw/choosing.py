@@ -1,5 +1,7 @@
 """How pods are chosen: which there are, the table of strategies, and what these get to see of pods and engines."""
 
+import math
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +17,9 @@ from aibrix_mw.strategies.catalogue import Catalogue, load_class
 from aibrix_mw.upstream.base import Upstream
 from aibrix_mw.upstream.fetch import Fetch
 
+WATCHED = frozenset({"running", "waiting", "kv_cache_usage"})
+WATCHED_SECONDS = 10.0
+
 Strategies = Mapping[str, str | type[Strategy]]
 
 
@@ -26,6 +31,7 @@ class Choosing:
 
     def __init__(self, settings: Settings, strategies: Strategies) -> None:
         self.routing = settings.routing
+        self._watched = -math.inf
         self.catalogue = _open_catalogue(self.routing, strategies)
         self.catalogue.preset("pd", {"fallback": self.routing.pd_fallback})
         self.registry = PodRegistry(
@@ -63,11 +69,16 @@ class Choosing:
         """Keys of routingConfig that only the strategy of this name reads; without a name it is the default one."""
         return self.catalogue.own_options(spec or self.routing.default_strategy)
 
+    def watch(self) -> None:
+        """Somebody looks at pods: for a while engines are asked for what the status shows."""
+        self._watched = time.monotonic()
+
     def needs(self, model: str) -> frozenset[str]:
-        """What strategies want to know of the model's engines."""
+        """What strategies want to know of the model's engines, and those who look at the status."""
         served = self.registry.find(model)
         config = served.config if served is not None else BUILT_IN
-        return self.catalogue.needs(model, config, self.routing.default_strategy)
+        needed = self.catalogue.needs(model, config, self.routing.default_strategy)
+        return needed | WATCHED if time.monotonic() - self._watched < WATCHED_SECONDS else needed
 
 
 def _open_catalogue(routing: RoutingSettings, strategies: Strategies) -> Catalogue:

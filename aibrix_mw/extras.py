@@ -9,8 +9,10 @@ from aibrix_mw.admin import Exposition
 from aibrix_mw.errors import ConfigurationError, Fault
 from aibrix_mw.limiting.limiter import Limiter, SharedLimiter
 from aibrix_mw.limiting.model import ModelQuotas
+from aibrix_mw.middleware.refusals import RefusalsMiddleware
 from aibrix_mw.pods.pod import Pod
 from aibrix_mw.pods.registry import PodRegistry
+from aibrix_mw.refusals import Refusals
 from aibrix_mw.settings import Settings, StreamSettings
 from aibrix_mw.strategies.catalogue import Catalogue
 
@@ -47,12 +49,13 @@ def metrics_layer(
     followed: "KubernetesPods | None",
     limiter: Limiter | SharedLimiter,
     quotas: ModelQuotas,
+    refusals: Refusals,
     ejected: Callable[[], Iterable[Pod]],
     spans_dropped: Callable[[], int],
 ) -> tuple[list[Middleware], Exposition | None]:
-    """The metrics layer and what the admin port exposes; nothing when they are off."""
+    """The layer that counts and what the admin port exposes; only failures are noted when metrics are off."""
     if not settings.metrics.enabled:
-        return [], None
+        return [Middleware(RefusalsMiddleware, refusals=refusals)], None
     try:
         from aibrix_mw.middleware.metrics import MetricsMiddleware
         from aibrix_mw.telemetry.discovery import DiscoveryMetrics
@@ -72,4 +75,4 @@ def metrics_layer(
     limits = LimitMetrics(limiter, quotas.limits)
     metrics.registry.register(limits)
     limiter.on_trip = limits.trips[()].observe
-    return [Middleware(MetricsMiddleware, metrics=metrics, watched=False)], metrics.exposition
+    return [Middleware(MetricsMiddleware, metrics=metrics, watched=False, refusals=refusals)], metrics.exposition

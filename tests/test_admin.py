@@ -51,13 +51,17 @@ async def test_status():
         status = (await admin(running, "/status.json")).json()
         running.registry.serving("m")[0].in_flight = 0
     assert (status["version"], status["ready"], status["status"]) == (__version__, True, "ready")
-    assert status["models"]["empty"] == {"names": [], "ready_pods": 0, "pods": []}
+    empty = status["models"]["empty"]
+    assert (empty["names"], empty["ready_pods"], empty["pods"], empty["limit"]) == ([], 0, [], None)
     model = status["models"]["m"]
     assert model["names"] == ["gpt-4o", "m", "sql"]
     assert model["ready_pods"] == 2
     assert [pod["name"] for pod in model["pods"]] == ["pod-1", "pod-2", "pod-3"]
+    engine = ("running", "waiting", "kv_cache_usage", "first_token", "output_token", "role")
+    unknown = dict.fromkeys(engine) | {"ejected": False}
     assert model["pods"][:2] == [
-        {
+        unknown
+        | {
             "name": "pod-1",
             "namespace": "ns",
             "uid": "uid-1",
@@ -67,7 +71,8 @@ async def test_status():
             "flapping": False,
             "in_flight": 0,
         },
-        {
+        unknown
+        | {
             "name": "pod-2",
             "namespace": "ns",
             "uid": "uid-2",

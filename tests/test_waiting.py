@@ -242,4 +242,4 @@ async def test_one_that_goes_and_comes_to_no_pod_stops_nobody_for_long():
 
 
 def _plan_of(running):
-    return running.gateway._made[PlanMiddleware]
+    return running.gateway.layers[PlanMiddleware]

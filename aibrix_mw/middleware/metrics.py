@@ -6,6 +6,7 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aibrix_mw.outcome import Outcome
+from aibrix_mw.refusals import Refusals
 from aibrix_mw.request import InferenceRequest
 from aibrix_mw.scope import (
     ATTEMPT,
@@ -32,6 +33,7 @@ class MetricsMiddleware:
     """Reads what the layers inside have left in the scope; costs nothing while an answer streams.
 
     Around an application whose answers are its own they are `watched`; our proxy gives an account of them itself.
+    `refusals` hears of each request that did not end well.
     """
 
     def __init__(
@@ -40,10 +42,12 @@ class MetricsMiddleware:
         *,
         metrics: GatewayMetrics,
         watched: bool = True,
+        refusals: Refusals | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.app = Watched(app, clock) if watched else app
         self.metrics = metrics
+        self.refusals = refusals
         self.clock = clock
         self._cells: dict[str, ModelCells] = {}
         self._routing: dict[tuple[str, str], tuple[Histogram, Histogram]] = {}
@@ -73,6 +77,8 @@ class MetricsMiddleware:
         metrics.requests[model, profile.name if profile is not None else "", str(outcome.status), name] += 1
         if name != "ok":
             self._record_end(scope, name, model, profile.name if profile is not None else "")
+            if self.refusals is not None:
+                self.refusals.note(scope, outcome)
         if request is None:
             return
         first_byte = outcome.first_byte

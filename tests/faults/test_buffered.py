@@ -28,7 +28,7 @@ class Waiting(Running):
 
     @property
     def buffered(self):
-        return self.gateway._made[ModelMiddleware].buffered
+        return self.gateway.layers[ModelMiddleware].buffered
 
     async def send(self, count, body, **options):
         clients = [Client(self.gateway, body, **options) for _ in range(count)]

@@ -234,4 +234,4 @@ async def test_a_slow_client_gets_one_comment_at_a_time():
 
 async def test_it_is_no_layer_when_it_is_off():
     async with Running() as running:
-        assert KeepaliveMiddleware not in running.gateway._made
+        assert KeepaliveMiddleware not in running.gateway.layers
