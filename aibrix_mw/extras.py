@@ -58,6 +58,7 @@ def metrics_layer(
         return [Middleware(RefusalsMiddleware, refusals=refusals)], None
     try:
         from aibrix_mw.middleware.metrics import MetricsMiddleware
+        from aibrix_mw.middleware.plan import ROUTING_HEADERS
         from aibrix_mw.telemetry.discovery import DiscoveryMetrics
         from aibrix_mw.telemetry.limits import LimitMetrics
         from aibrix_mw.telemetry.metrics import GatewayMetrics
@@ -75,4 +76,6 @@ def metrics_layer(
     limits = LimitMetrics(limiter, quotas.limits)
     metrics.registry.register(limits)
     limiter.on_trip = limits.trips[()].observe
-    return [Middleware(MetricsMiddleware, metrics=metrics, watched=False, refusals=refusals)], metrics.exposition
+    ignored = [name for name in ROUTING_HEADERS if name not in settings.routing.client_headers]
+    layer = Middleware(MetricsMiddleware, metrics=metrics, watched=False, refusals=refusals, ignored_headers=ignored)
+    return [layer], metrics.exposition

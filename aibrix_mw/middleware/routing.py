@@ -114,7 +114,7 @@ class RoutingMiddleware:
                     raise
                 if failure is not None:
                     self._blame(target.pod, turn, failure, tried)
-                    failed = (*failed, FailedAttempt(failure.prefill or target.pod.info.name, failure.kind))
+                    failed = (*failed, _failed_attempt(target, failure, self.clock() - attempt.picked))
                     reached = reached or failure.reached
                     failures.append(_what_failed(target, failure))
                     again, following = self._again(request, plan, failure, tried, failures)
@@ -210,6 +210,10 @@ def _counted(scope: Scope) -> Outcome | None:
     counted = msgspec.structs.replace(outcome, prompt_tokens=usage.input, completion_tokens=usage.output)
     OUTCOME.put(scope, counted)
     return counted
+
+
+def _failed_attempt(target: Target, error: UpstreamError, seconds: float) -> FailedAttempt:
+    return FailedAttempt(error.prefill or target.pod.info.name, error.kind, seconds)
 
 
 def _what_failed(target: Target, error: UpstreamError) -> Failure:
