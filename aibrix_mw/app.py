@@ -9,18 +9,11 @@ from typing import TYPE_CHECKING, Any, cast
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from aibrix_mw.access import Access, cross_origin
-from aibrix_mw.choosing import Choosing, Strategies
-from aibrix_mw.counting import Counting
-from aibrix_mw.discovery import Discovery
 from aibrix_mw.endpoints import endpoints
 from aibrix_mw.errors import ConfigurationError, Fault
-from aibrix_mw.extras import keep_alive, metrics_layer
-from aibrix_mw.forwarding import Forwarding
 from aibrix_mw.lag import LoopLag
 from aibrix_mw.lifecycle import Lifecycle
 from aibrix_mw.limiting.model import ModelQuotas
-from aibrix_mw.live import LiveSettings
 from aibrix_mw.middleware.disaggregation import DisaggregationMiddleware
 from aibrix_mw.middleware.gate import GateMiddleware
 from aibrix_mw.middleware.model import ModelMiddleware
@@ -30,14 +23,21 @@ from aibrix_mw.middleware.ratelimit import RateLimitMiddleware, quoting
 from aibrix_mw.middleware.request_id import RequestIdMiddleware
 from aibrix_mw.middleware.routing import RoutingMiddleware
 from aibrix_mw.middleware.strict_http import StrictHttpMiddleware
-from aibrix_mw.observing import access_log, span_layers
-from aibrix_mw.operating import admin_of
+from aibrix_mw.parts.access import Access, cross_origin
+from aibrix_mw.parts.choosing import Choosing, Strategies
+from aibrix_mw.parts.counting import Counting
+from aibrix_mw.parts.discovery import Discovery
+from aibrix_mw.parts.extras import keep_alive, metrics_layer
+from aibrix_mw.parts.forwarding import Forwarding
+from aibrix_mw.parts.live import LiveSettings
+from aibrix_mw.parts.observing import access_log, span_layers
+from aibrix_mw.parts.operating import admin_of
+from aibrix_mw.parts.sharing import Sharing
 from aibrix_mw.paths import INFERENCE_PATHS
 from aibrix_mw.proxy import not_found
 from aibrix_mw.refusals import Refusals
 from aibrix_mw.retry import RetryBudget
 from aibrix_mw.settings import Settings, UsersSettings, from_dict
-from aibrix_mw.sharing import Sharing
 from aibrix_mw.waiting_room import WaitingRoom
 
 if TYPE_CHECKING:  # needs an extra

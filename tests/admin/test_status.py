@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from aibrix_mw.choosing import WATCHED, WATCHED_SECONDS
-from aibrix_mw.observing import keep_traces, tracing_layers
+from aibrix_mw.parts.choosing import WATCHED, WATCHED_SECONDS
+from aibrix_mw.parts.observing import keep_traces, tracing_layers
 from aibrix_mw.pods.engine_metrics import EngineMetrics
 from aibrix_mw.settings import from_dict
 from tests.explain.test_limits import at_rest

@@ -12,11 +12,11 @@ from starlette.applications import Starlette
 from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
 
-from aibrix_mw.status import page
+from aibrix_mw.admin.status import page
+from tests.admin.test_status import CONFIG, status, tracing
 from tests.legs import PAIR, leg
 from tests.serving import listening
 from tests.support import info
-from tests.test_status import CONFIG, status, tracing
 
 CHROMIUM = shutil.which("chromium") or ""
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs the system package chromium")
