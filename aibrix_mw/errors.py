@@ -4,16 +4,14 @@
     GatewayError                    a request ends here with an answer of our own (contract: refusals)
     ├── PathNotFound 404, MethodNotAllowed 405
     ├── InvalidHead 400             ├── HeadTooLarge 431
-    ├── InvalidRequest 400          ├── RequestTooLarge 413, UnsupportedEncoding 415
+    ├── InvalidRequest 400          ├── UnsupportedValue; RequestTooLarge 413, UnsupportedEncoding 415
     ├── UnknownModel 404
     ├── NoReadyPods 503
     ├── RoutingError 400            ├── UnknownStrategy, InvalidExternalFilter; FilterMatchesNone, PairUnavailable 503
-    ├── UnsupportedValue 400
     ├── InvalidKey 401, ModelNotAllowed 403
-    ├── LimitExceeded 429           ├── UserLimitExceeded
-    ├── InflightExceeded 429
+    ├── LimitExceeded, UserLimitExceeded, InflightExceeded 429
     ├── Unavailable 503             ├── Draining, StoreRefused
-    └── UpstreamError 502           ├── UpstreamTimeout 504; PrefillFailed 503
+    └── UpstreamError 502           ├── ConnectTimeout; UpstreamTimeout 504, PrefillFailed 503
 
 A GatewayError never leaves the middleware that raised it, except an UpstreamError before the first byte: that one
 travels to the routing middleware, which may try another pod. The file is long because there are that many refusals.

@@ -4,10 +4,11 @@ import msgspec
 
 
 class FailedAttempt(msgspec.Struct, frozen=True):
-    """One try on one pod that gave no answer: the pod's name and the UpstreamError's reason."""
+    """One try on one pod that gave no answer: the pod, the UpstreamError's reason, seconds from pick to failure."""
 
     pod: str
     reason: str
+    seconds: float = 0.0
 
 
 class Attempt(msgspec.Struct, frozen=True):

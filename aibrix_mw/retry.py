@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import ClassVar
 
 _ROUNDING = 1e-6  # five requests of 0.2 are a retry
 
@@ -14,7 +15,7 @@ class RetryBudget:
     RetryBudget.
     """
 
-    WINDOW = 10
+    WINDOW: ClassVar[int] = 10
 
     def __init__(self, ratio: float = 0.2, floor: float = 3.0, clock: Callable[[], float] = time.monotonic) -> None:
         self.ratio = ratio

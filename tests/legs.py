@@ -2,6 +2,7 @@
 
 import json
 
+from aibrix_mw.errors import UpstreamError
 from aibrix_mw.pods.pod import PodInfo
 from tests.support import JSON_HEADERS, FakeAnswer, Running, info
 
@@ -52,3 +53,23 @@ class Engines:
 def disaggregated(script=None, pods=PAIR, **settings) -> Running:
     """A running gateway over pods with parts."""
     return Running(script or Engines(), pods=pods, config=settings.pop("config", PD), **settings)
+
+
+def cannot_connect() -> UpstreamError:
+    """No engine has heard of the request."""
+    return UpstreamError("the engine cannot be reached", "connect")
+
+
+def reset() -> UpstreamError:
+    """An engine may have heard of the request."""
+    return UpstreamError("the engine closed the connection", "reset")
+
+
+def hosts(running: Running) -> list[int]:
+    """The pods that were asked, by number, in order."""
+    return [int(host.rpartition(".")[2]) for host in running.upstream.hosts]
+
+
+async def fallbacks(running: Running) -> dict[tuple[str, ...], int]:
+    """Requests that one pod served alone, by model and reason."""
+    return await running.counted("aibrix_gateway_pd_fallback_total", "model", "reason")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aibrix_mw import errors
-from aibrix_mw.errors import ConfigurationError, Fault, error_body, error_type, reflect
+from aibrix_mw.errors import ConfigurationError, Fault, GatewayError, error_body, error_type, reflect
 from tests.support import ask
 
 TYPES = {
@@ -179,3 +179,11 @@ def test_f9_is_always_visible_ascii_and_short(text):
     value = reflect(text)
     assert len(value) <= 256
     assert all(0x21 <= byte <= 0x7E for byte in value)
+
+
+def test_the_tree_that_is_drawn_is_the_tree():
+    found = [GatewayError]
+    for error in found:
+        found += [child for child in error.__subclasses__() if child.__module__ == errors.__name__]
+    assert len(found) > 25
+    assert [error.__name__ for error in found if error.__name__ not in (errors.__doc__ or "")] == []

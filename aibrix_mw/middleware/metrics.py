@@ -1,11 +1,11 @@
 """MetricsMiddleware: counts every request once, when it has ended."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from aibrix_mw.outcome import Outcome
+from aibrix_mw.outcome import Attempt, Outcome
 from aibrix_mw.refusals import Refusals
 from aibrix_mw.request import InferenceRequest
 from aibrix_mw.scope import (
@@ -33,7 +33,7 @@ class MetricsMiddleware:
     """Reads what the layers inside have left in the scope; costs nothing while an answer streams.
 
     Around an application whose answers are its own they are `watched`; our proxy gives an account of them itself.
-    `refusals` hears of each request that did not end well.
+    `refusals` hears of each request that did not end well; `ignored_headers` are those that clients may send in vain.
     """
 
     def __init__(
@@ -43,11 +43,13 @@ class MetricsMiddleware:
         metrics: GatewayMetrics,
         watched: bool = True,
         refusals: Refusals | None = None,
+        ignored_headers: Collection[str] = (),
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.app = Watched(app, clock) if watched else app
         self.metrics = metrics
         self.refusals = refusals
+        self.ignored_headers = {name.encode(): name for name in ignored_headers}
         self.clock = clock
         self._cells: dict[str, ModelCells] = {}
         self._routing: dict[tuple[str, str], tuple[Histogram, Histogram]] = {}
@@ -81,6 +83,9 @@ class MetricsMiddleware:
                 self.refusals.note(scope, outcome)
         if request is None:
             return
+        for header, shown in self.ignored_headers.items():
+            if header in request.headers:
+                metrics.ignored_headers[shown,] += 1
         first_byte = outcome.first_byte
         if not first_byte:
             metrics.duration[model,].observe(ended - begun)
@@ -91,6 +96,9 @@ class MetricsMiddleware:
             cells.duration.observe(ended - begun)
             cells.first_byte.observe(first_byte - begun)
             waited = request.received - begun + outcome.last_byte - outcome.sent  # for the client, for the engine
+            attempt = ATTEMPT.get(scope)
+            if attempt is not None and (attempt.number > 1 or PREFILLS.key in scope):
+                waited += _waited_before(scope, attempt, outcome.sent)
             cells.overhead.observe(ended - begun - waited)
             if request.stream and outcome.status < 400:
                 metrics.first_token[model,].observe(first_byte - begun)
@@ -149,6 +157,20 @@ class MetricsMiddleware:
         legs = PREFILLS.get(scope)
         if legs is not None:
             metrics.count_prefills(model, legs)
+
+
+def _waited_before(scope: Scope, attempt: Attempt, sent: float) -> float:
+    """Seconds for which engines were waited for before the attempt that was answered was `sent`: failed ones, prefill.
+
+    The prefill legs of failed attempts are a part of those.
+    """
+    waited = 0.0
+    for failed in attempt.failed[: attempt.number - 1]:
+        waited += failed.seconds
+    for leg in PREFILLS.get(scope) or ():
+        if leg.started >= attempt.picked:
+            waited += max(0.0, min(leg.ended, sent) - leg.started)
+    return waited
 
 
 class ModelCells:

@@ -83,7 +83,7 @@ class RoutingMiddleware:
         started = asyncio.get_running_loop().time()
         tried: list[Pod] = []
         failed: tuple[FailedAttempt, ...] = ()
-        failures: list[Failure] = []  # of requests of two legs
+        failures: list[Failure] = []
         following: Target | None = None
         reached = False
         again = True
@@ -113,19 +113,11 @@ class RoutingMiddleware:
                     self.admission.ejection.abandoned(target.pod, turn)
                     raise
                 if failure is not None:
-                    if not failure.blames:
-                        self.admission.ejection.abandoned(target.pod, turn)
-                    elif target.pod not in tried:  # counted once a request
-                        self.admission.failed(target.pod, turn)
-                    tried.append(target.pod)
-                    failed = (*failed, FailedAttempt(failure.prefill or target.pod.info.name, failure.kind))
+                    self._blame(target.pod, turn, failure, tried)
+                    failed = (*failed, _failed_attempt(target, failure, self.clock() - attempt.picked))
                     reached = reached or failure.reached
-                    if plan.strategy.two_legs:
-                        failures.append(_what_failed(target, failure))
-                        following = self._next(request, plan, failure, failures)
-                        again = following is not None
-                    else:
-                        again = self._may_retry(request, plan, failure, tried)
+                    failures.append(_what_failed(target, failure))
+                    again, following = self._again(request, plan, failure, tried, failures)
                     if again:
                         failure.discard()
                     else:
@@ -158,6 +150,14 @@ class RoutingMiddleware:
         picked = self.clock()
         return target, Attempt(len(failed) + 1, started, picked, picked - begun, failed)
 
+    def _blame(self, pod: Pod, turn: int, error: UpstreamError, tried: list[Pod]) -> None:
+        """Take the pod as tried, and count its failure where it is the pod's fault, once a request."""
+        if not error.blames:
+            self.admission.ejection.abandoned(pod, turn)
+        elif pod not in tried:
+            self.admission.failed(pod, turn)
+        tried.append(pod)
+
     def _judge(self, lease: Lease, turn: int, outcome: Outcome | None, *, streamed: bool) -> None:
         """Learn from an answer's end what it says of the pod."""
         if outcome is None or outcome.name in _ANSWERED:
@@ -169,18 +169,26 @@ class RoutingMiddleware:
         else:
             self.admission.ejection.abandoned(lease.pod, turn)
 
-    def _next(
-        self, request: InferenceRequest, plan: Plan, error: UpstreamError, failures: Sequence[Failure]
-    ) -> Target | None:
+    def _again(
+        self,
+        request: InferenceRequest,
+        plan: Plan,
+        error: UpstreamError,
+        tried: Sequence[Pod],
+        failures: Sequence[Failure],
+    ) -> tuple[bool, Target | None]:
+        """Whether there is another attempt, and its target where the strategy has chosen it already."""
         if not error.repeatable:
-            return None
+            return False, None
+        if not plan.strategy.two_legs:
+            return self._may_retry(request, plan, tried), None
         pods = partial(candidates, self.registry, request, plan.selector, plan.max_in_flight)
-        return self.pairing.next(plan.strategy, request, pods, failures)
+        following = self.pairing.next(plan.strategy, request, pods, failures)
+        return following is not None, following
 
-    def _may_retry(self, request: InferenceRequest, plan: Plan, error: UpstreamError, tried: Sequence[Pod]) -> bool:
+    def _may_retry(self, request: InferenceRequest, plan: Plan, tried: Sequence[Pod]) -> bool:
         return (
-            error.repeatable
-            and request.repeatable
+            request.repeatable
             and len(tried) < self.attempts
             and self._has_another(request, plan, tried)
             and self.budget.take()
@@ -202,6 +210,10 @@ def _counted(scope: Scope) -> Outcome | None:
     counted = msgspec.structs.replace(outcome, prompt_tokens=usage.input, completion_tokens=usage.output)
     OUTCOME.put(scope, counted)
     return counted
+
+
+def _failed_attempt(target: Target, error: UpstreamError, seconds: float) -> FailedAttempt:
+    return FailedAttempt(error.prefill or target.pod.info.name, error.kind, seconds)
 
 
 def _what_failed(target: Target, error: UpstreamError) -> Failure:

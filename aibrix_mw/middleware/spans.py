@@ -45,7 +45,7 @@ class RouteSpanMiddleware:
                 trace.chose(choice)
 
 
-class Forwarding(Protocol):
+class InnerProxy(Protocol):
     """What the attempts' layer needs of the proxy inside of it."""
 
     upstream: Upstream
@@ -64,7 +64,7 @@ class AttemptSpanMiddleware:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self.proxy = cast(Forwarding, app)
+        self.proxy = cast(InnerProxy, app)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Forward the request, through a client of engines that records."""

@@ -1,4 +1,7 @@
-"""One request of a client's connection, and its answer: the ASGI side of the served process."""
+"""One request of a client's connection, and its answer: the ASGI side of the served process.
+
+The file is long because both directions share the state of one request, and a call to another object costs every chunk.
+"""
 
 import asyncio
 import logging

@@ -1,1 +1,1 @@
-"""What replicas tell each other through the store: who lives, requests in flight, charges; and records of users."""
+"""What replicas tell each other through the store: who lives, what is in flight, charges, scrapes, users' records."""

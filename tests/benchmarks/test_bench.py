@@ -14,7 +14,7 @@ from .envoy import bootstrap
 from .load import Phase, Result
 from .measure import Cpu, Stat, descendants, parse_rss, parse_stat, percentile, tree_cpu, tree_rss_bytes
 from .scanner import AnswerError
-from .scenarios import SCENARIOS, legs_verdict, limit_verdicts, verdict
+from .scenarios import SCENARIOS, legs_verdict, limit_verdicts, verdict, whole_verdict
 from .systems import OURS, SYSTEMS, Place
 from .table import aligned, ratio, row, table
 
@@ -150,6 +150,18 @@ def test_what_two_legs_may_cost(divided: float, held: bool) -> None:
     assert (seen.held, "at most 2.2" in seen.text) == (held, True)
     assert list(legs_verdict(by_name["json-16"], {})) == []
     assert list(legs_verdict(by_name["json-64"], rows)) == []
+
+
+@pytest.mark.parametrize(
+    ("scenario", "whole", "held"), [("json-16", 175, True), ("json-16", 176, False), ("split-16", 161, False)]
+)
+def test_what_everything_together_may_cost(scenario: str, whole: float, held: bool) -> None:
+    rows = {name: row(name, [result(cpu)]) for name, cpu in (("envoy", 100), ("ours+all", whole))}
+    by_name = {scenario.name: scenario for scenario in SCENARIOS}
+    (seen,) = whole_verdict(by_name[scenario], rows)
+    assert seen.held == held
+    assert list(whole_verdict(by_name[scenario], {})) == []
+    assert list(whole_verdict(by_name["spaced-64"], rows)) == []
 
 
 # choices and start commands

@@ -4,9 +4,13 @@ import shutil
 
 import pytest
 
-from aibrix_mw.limiting.store import open_limiter
+from aibrix_mw.limiting.limiter import SharedLimiter
+from aibrix_mw.limiting.memory import MemoryWindows
+from aibrix_mw.limiting.store import open_limiter, open_windows
 from tests.conftest import free_port
+from tests.limiting.fake_store import FakeWindows, Sleeper
 from tests.limiting.redis_server import running
+from tests.support import Clock
 
 STORES = ["memory", "redis", "valkey", "redis-server"]
 
@@ -41,3 +45,34 @@ async def limiter(request):
         await made.windows.client.flushall()
     yield made
     await made.aclose()
+
+
+@pytest.fixture
+def store():
+    return FakeWindows()
+
+
+@pytest.fixture
+def sleeper():
+    return Sleeper()
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+async def make(store, sleeper, clock):
+    """Makes limiters over the fake store; the clock of what is counted in process stands still."""
+    made = []
+
+    def over_fake(on_error="local", **options):
+        local = MemoryWindows(open_windows().storage, clock=clock)
+        limiter = SharedLimiter(store, local, on_error=on_error, clock=clock, sleep=sleeper, **options)
+        made.append(limiter)
+        return limiter
+
+    yield over_fake
+    for limiter in made:
+        await limiter.aclose()

@@ -1,4 +1,4 @@
-"""A leg fails: what is tried next, what is counted, and what the client sees (F73, F74)."""
+"""The prefill leg fails: what is tried next, what is counted, and what the client sees (F73, F74)."""
 
 import asyncio
 import json
@@ -6,18 +6,10 @@ import json
 import pytest
 
 from aibrix_mw.errors import UpstreamError, UpstreamTimeout
-from tests.legs import PAIR, PARAMS, WHOLE, Engines, answer, disaggregated, leg
+from tests.legs import PAIR, PARAMS, WHOLE, Engines, answer, cannot_connect, disaggregated, fallbacks, hosts, leg, reset
 from tests.support import BODY, Client, FakeAnswer, settle
 
 MIXED = {"model.aibrix.ai/pd-compatibility": "v2"}
-
-
-def cannot_connect():
-    return UpstreamError("the engine cannot be reached", "connect")
-
-
-def reset():
-    return UpstreamError("the engine closed the connection", "reset")
 
 
 PREFILL_FAULTS = {
@@ -29,19 +21,10 @@ PREFILL_FAULTS = {
     "malformed": lambda: FakeAnswer(UpstreamError("the engine's answer is malformed", "malformed")),
 }
 BAD_ANSWERS = [b"", b"{", b"[]", b'{"kv_transfer_params": 7}', b'{"kv_transfer_params": null}', b"{}", b"\xff"]
-ELSEWHERE = [leg(1, "prefill"), leg(2, "decode"), leg(3, "prefill", "b"), leg(4, "decode", "b")]
-
-
-def hosts(running):
-    return [int(host.rpartition(".")[2]) for host in running.upstream.hosts]
 
 
 async def errors(running):
     return await running.counted("aibrix_gateway_pd_prefill_errors_total", "model", "reason")
-
-
-async def fallbacks(running):
-    return await running.counted("aibrix_gateway_pd_fallback_total", "model", "reason")
 
 
 @pytest.mark.parametrize("kind", PREFILL_FAULTS)
@@ -150,64 +133,6 @@ async def test_pods_of_different_versions_never_pair():
         assert await fallbacks(running) == {("m", "incompatible"): 5}
 
 
-@pytest.mark.parametrize("status", [500, 502, 503, 504])
-async def test_a_decode_pod_that_cannot_fetch_gets_a_fresh_prefill_elsewhere(status):
-    async with disaggregated(
-        Engines((1, 3), pod2=[answer(b"kv", status)], pod4=[answer(b"kv", status)]), ELSEWHERE
-    ) as run:
-        reply = await run.ask()
-        assert reply.status == 200
-        first, second, third, fourth, fifth = hosts(run)
-        assert {(first, second), (third, fourth)} == {(1, 2), (3, 4)}
-        assert fifth in {2, 4}  # both failed: the fallback
-        assert run.in_flight == [0] * 4
-        assert await fallbacks(run) == {("m", "decode_failed"): 1}
-
-
-async def test_the_same_decode_pod_with_another_prefill_pod():
-    """Its prefill pod died after it had answered (F73)."""
-    pods = [leg(1, "prefill"), leg(2, "decode"), leg(3, "prefill")]
-    async with disaggregated(Engines((1, 3), pod2=[answer(b"kv", 500)]), pods) as running:
-        reply = await running.ask()
-        assert (reply.status, reply.header("x-aibrix-pd")) == (200, None)
-        first, *rest = hosts(running)
-        assert rest == [2, {1: 3, 3: 1}[first], 2]
-        # a 500 says nothing of the pod
-        assert running.gateway.choosing.admission.ejection._health == {}
-
-
-async def test_a_decode_pod_that_is_gone():
-    pods = [leg(1, "prefill"), leg(2, "decode"), leg(3, "decode")]
-    async with disaggregated(Engines(pod2=[cannot_connect()], pod3=[cannot_connect()]), pods) as running:
-        reply = await running.ask()
-        assert reply.status == 200
-        assert hosts(running)[0] == hosts(running)[2] == 1
-        assert {*hosts(running)[1:4:2]} == {2, 3}
-
-
-async def test_a_500_of_a_pod_that_serves_alone_is_passed_on():
-    async with disaggregated(Engines(pod2=[answer(b"kv", 500)]), PAIR[1:]) as running:
-        reply = await running.ask()
-        assert (reply.status, reply.body) == (500, b"kv")
-        assert hosts(running) == [2]
-
-
-async def test_the_last_answer_of_a_decode_pod_is_passed_on():
-    async with disaggregated(Engines(pod2=[answer(b"kv", 500)] * 3), routing={"pd_fallback": "refuse"}) as running:
-        reply = await running.ask()
-        assert (reply.status, reply.body) == (500, b"kv")
-        assert hosts(running) == [1, 2]
-
-
-async def test_a_decode_leg_that_breaks_after_its_first_byte_is_not_repeated():
-    broken = FakeAnswer(b'{"ok"', reset())
-    async with disaggregated(Engines(pod2=[broken])) as running:
-        reply = await running.ask()
-        assert (reply.status, reply.complete, broken.closed) == (200, False, True)
-        assert hosts(running) == [1, 2]
-        assert running.in_flight == [0, 0]
-
-
 async def test_an_answer_that_ended_with_its_first_token_needs_no_other_prefill():
     done = {**WHOLE, "kv_transfer_params": None, "choices": [{"finish_reason": "stop"}]}
     pods = [*PAIR, leg(3, "prefill")]
@@ -259,18 +184,6 @@ async def test_the_client_leaves_during_prefill(extension):
         assert await errors(running) == {}
 
 
-async def test_the_client_leaves_during_decode():
-    waiting = FakeAnswer(asyncio.Event(), b"{}")
-    async with disaggregated(Engines(pod2=[waiting])) as running:
-        client = Client(running.gateway, extension=True)
-        task = client.start()
-        await waiting.reading.wait()
-        client.leave()
-        await task
-        assert waiting.closed
-        assert running.in_flight == [0, 0]
-
-
 async def test_a_prefill_pod_that_fails_again_and_again_is_left_out():
     async with disaggregated(Engines(pod1=[reset() for _ in range(5)])) as running:
         for _ in range(5):
@@ -278,15 +191,6 @@ async def test_a_prefill_pod_that_fails_again_and_again_is_left_out():
         assert hosts(running) == [1, 2] * 5
         await running.ask()
         assert hosts(running)[10:] == [2]  # ejected: nobody waits for it
-
-
-async def test_ejection_never_takes_the_last_decode_pod():
-    engines = Engines(pod2=[reset() for _ in range(12)])
-    async with disaggregated(engines, routing={"pd_fallback": "refuse"}) as running:
-        for _ in range(6):
-            await running.ask()
-        engines.steps.clear()
-        assert (await running.ask()).status == 200
 
 
 async def test_slow_start_does_not_part_the_only_pair():

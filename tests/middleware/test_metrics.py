@@ -7,11 +7,11 @@ import pytest
 
 from aibrix_mw.errors import NoReadyPods, UpstreamError
 from aibrix_mw.middleware.metrics import MetricsMiddleware
-from aibrix_mw.outcome import Attempt, FailedAttempt, Outcome
+from aibrix_mw.outcome import Attempt, FailedAttempt, Outcome, Prefill
 from aibrix_mw.pods.pod import Pod, Target
 from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.profiles import BUILT_IN_PROFILE
-from aibrix_mw.scope import ATTEMPT, OUTCOME, PLAN, PROFILE, REQUEST, TARGET, refuse
+from aibrix_mw.scope import ATTEMPT, OUTCOME, PLAN, PREFILLS, PROFILE, REQUEST, TARGET, refuse
 from aibrix_mw.strategies.least_request import LeastRequest
 from aibrix_mw.strategies.plan import Plan
 from aibrix_mw.telemetry.metrics import GatewayMetrics
@@ -24,7 +24,10 @@ def counting(app, clock=None):
 
 
 async def test_times_by_a_clock_in_hand():
-    """Head at 100, body at 101, pod chosen at 101.5, sent at 102, first byte at 105, last byte at 109, end at 110."""
+    """Head at 100, body at 101, pod chosen at 101.5, sent at 102, first byte at 105, last byte at 109, end at 110.
+
+    Before that one pod has been waited for in vain, for 0.25 seconds.
+    """
     clock = Clock(100.0)
 
     async def app(scope, receive, send):
@@ -34,7 +37,7 @@ async def test_times_by_a_clock_in_hand():
         PROFILE.put(scope, BUILT_IN_PROFILE)
         PLAN.put(scope, Plan(LeastRequest(), "least-request", "default"))
         TARGET.put(scope, Target(Pod(info(1)), fallback="no_data"))
-        ATTEMPT.put(scope, Attempt(2, 0.0, 101.5, 0.25, (FailedAttempt("pod-2", "reset"),)))
+        ATTEMPT.put(scope, Attempt(2, 0.0, 101.5, 0.25, (FailedAttempt("pod-2", "reset", 0.25),)))
         OUTCOME.put(scope, Outcome(name="ok", status=200, sent=102.0, first_byte=105.0, last_byte=109.0))
         clock.now = 110.0
 
@@ -43,11 +46,41 @@ async def test_times_by_a_clock_in_hand():
     assert metrics.requests == {("m", "default", "200", "ok"): 1}
     assert metrics.duration["m",].sum == 10.0
     assert metrics.first_byte["m",].sum == 5.0
-    assert metrics.overhead[()].sum == 10.0 - 1.0 - 7.0
+    assert metrics.overhead[()].sum == 10.0 - 1.0 - 7.0 - 0.25
     assert metrics.pick["least-request",].sum == 0.25
     assert metrics.routing["m", "least-request"].sum == 1.5
     assert metrics.attempts == {("m", "reset"): 1, ("m", "ok"): 1}
     assert metrics.fallbacks == {("m", "least-request", "no_data"): 1}
+
+
+@pytest.mark.parametrize(
+    ("legs", "failed", "number", "waited"),
+    [
+        ([(102.0, 103.0)], [], 1, 1.0),
+        ([(102.0, 108.0)], [], 1, 2.0),  # both legs at once: from 104 on it is the decode leg that is waited for
+        ([(100.5, 101.0), (102.0, 103.0)], [0.75], 2, 1.75),  # the first leg is a part of the attempt that failed
+        ([], [0.5, 0.25], 3, 0.75),
+        ([], [0.5, 7.0], 2, 0.5),  # the answer of the last attempt, a 503, is what the client gets
+    ],
+)
+async def test_waiting_for_engines_is_no_overhead(legs, failed, number, waited):
+    """Head at 100, last pod chosen at 102, sent at 104, last byte and end at 110."""
+    clock = Clock(100.0)
+
+    async def app(scope, receive, send):
+        request = ask_for()
+        request.received = 100.0
+        REQUEST.put(scope, request)
+        attempts = tuple(FailedAttempt("pod-2", "reset", seconds) for seconds in failed)
+        ATTEMPT.put(scope, Attempt(number, 0.0, 102.0, 0.0, attempts))
+        if legs:
+            PREFILLS.put(scope, tuple(Prefill("pod-3", *leg) for leg in legs))
+        OUTCOME.put(scope, Outcome(name="ok", status=200, sent=104.0, first_byte=105.0, last_byte=110.0))
+        clock.now = 110.0
+
+    metrics, counted = counting(app, clock)
+    await ask(counted)
+    assert metrics.overhead[()].sum == 10.0 - 6.0 - waited
 
 
 @pytest.mark.parametrize(("name", "family"), [("stream_truncated", "truncated"), ("client_cancelled", "cancelled")])
@@ -194,3 +227,13 @@ async def test_what_is_under_way():
         go.set()
         await task
         assert await running.counted("aibrix_gateway_in_flight_requests", "model") == {("m",): 0}
+
+
+async def test_headers_that_clients_send_in_vain():
+    async def app(scope, receive, send):
+        REQUEST.put(scope, ask_for(routing_strategy=b"random", config_profile=b"batch"))
+        OUTCOME.put(scope, Outcome(name="ok", status=200))
+
+    metrics = GatewayMetrics(PodRegistry())
+    await ask(MetricsMiddleware(app, metrics=metrics, ignored_headers=("routing-strategy", "external-filter")))
+    assert metrics.ignored_headers == {("routing-strategy",): 1}

@@ -12,6 +12,7 @@ COUNTERS = {
     "store_errors": "",
     "upstream_attempts": "model reason",
     "pod_readiness_transitions": "model to",
+    "ignored_headers": "header",
     "strategy_fallback": "model strategy reason",
     "pd_prefill_errors": "model reason",
     "pd_fallback": "model reason",
