@@ -130,7 +130,7 @@ async def test_traces():
     assert (good["outcome"], good["strategy"], good["error"]) == ("ok", "least-request", False)
     server, route, client = good["spans"]
     assert [span["kind"] for span in (server, route, client)] == ["server", "internal", "client"]
-    assert route["label"] == "route · pod-1"
+    assert (server["label"], route["label"]) == ("POST /v1/chat/completions", "route · pod-1")
     assert "first_token" in [name for name, _ in client["events"]]
     assert 0 <= client["offset"] <= client["offset"] + client["seconds"] <= good["seconds"] + 0.001
 
