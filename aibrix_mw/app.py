@@ -9,17 +9,11 @@ from typing import TYPE_CHECKING, Any, cast
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from aibrix_mw.access import Access, cross_origin
-from aibrix_mw.choosing import Choosing, Strategies
-from aibrix_mw.counting import Counting
-from aibrix_mw.discovery import Discovery
 from aibrix_mw.endpoints import endpoints
 from aibrix_mw.errors import ConfigurationError, Fault
-from aibrix_mw.extras import metrics_layer
-from aibrix_mw.forwarding import Forwarding
+from aibrix_mw.lag import LoopLag
 from aibrix_mw.lifecycle import Lifecycle
 from aibrix_mw.limiting.model import ModelQuotas
-from aibrix_mw.live import LiveSettings
 from aibrix_mw.middleware.disaggregation import DisaggregationMiddleware
 from aibrix_mw.middleware.gate import GateMiddleware
 from aibrix_mw.middleware.model import ModelMiddleware
@@ -29,14 +23,22 @@ from aibrix_mw.middleware.ratelimit import RateLimitMiddleware, quoting
 from aibrix_mw.middleware.request_id import RequestIdMiddleware
 from aibrix_mw.middleware.routing import RoutingMiddleware
 from aibrix_mw.middleware.strict_http import StrictHttpMiddleware
-from aibrix_mw.observing import access_log, span_layers
-from aibrix_mw.operating import admin_of
+from aibrix_mw.parts.access import Access, cross_origin
+from aibrix_mw.parts.choosing import Choosing, Strategies
+from aibrix_mw.parts.counting import Counting
+from aibrix_mw.parts.discovery import Discovery
+from aibrix_mw.parts.extras import keep_alive, metrics_layer
+from aibrix_mw.parts.forwarding import Forwarding
+from aibrix_mw.parts.live import LiveSettings
+from aibrix_mw.parts.observing import access_log, span_layers
+from aibrix_mw.parts.operating import admin_of
+from aibrix_mw.parts.sharing import Sharing
 from aibrix_mw.paths import INFERENCE_PATHS
 from aibrix_mw.proxy import not_found
 from aibrix_mw.refusals import Refusals
 from aibrix_mw.retry import RetryBudget
 from aibrix_mw.settings import Settings, UsersSettings, from_dict
-from aibrix_mw.sharing import Sharing
+from aibrix_mw.waiting_room import WaitingRoom
 
 if TYPE_CHECKING:  # needs an extra
     from aibrix_mw.telemetry.otel import Tracing
@@ -52,8 +54,7 @@ def create_app(
     `outer` are middlewares around the whole stack, outermost first; `strategies` adds names to the table.
     ConfigurationError with every fault.
     """
-    checked = settings if isinstance(settings, Settings) else from_dict(settings)
-    return Gateway(checked, outer, strategies)
+    return Gateway(settings if isinstance(settings, Settings) else from_dict(settings), outer, strategies)
 
 
 class Gateway:
@@ -61,6 +62,7 @@ class Gateway:
 
     def __init__(self, settings: Settings, outer: Outer = (), strategies: Strategies | None = None) -> None:
         self.lifecycle = Lifecycle()
+        self.room = WaitingRoom(settings.limits.waiting_room.size, settings.limits.waiting_room.deadline)
         self.choosing = Choosing(settings, strategies or {})
         self.catalogue = self.choosing.catalogue
         self.registry = self.choosing.registry
@@ -74,13 +76,9 @@ class Gateway:
         self.quotas = ModelQuotas(self.registry)
         self.sharing = Sharing(settings, self.registry, self.counting, self.catalogue)
         self.scraper = self.choosing.scraper(settings.scrape, self.upstream, self.sharing.scrapes)
-        self._background = [
-            *self.discovery.watchers(),
-            *self.access.watchers(),
-            *self.counting.watchers(),
-            *self.sharing.watchers(),
-            self.scraper.run,
-        ]
+        parts = (self.discovery, self.access, self.counting, self.sharing)
+        self._background = [watch for part in parts for watch in part.watchers()]
+        self._background += [self.scraper.run, LoopLag(self.lifecycle, settings.limits.max_loop_lag).run]
         self.layers: dict[Any, Any] = {}
         self.tracing: Tracing | None = None  # whoever sets traces up says so here
         self.refusals = Refusals()
@@ -95,7 +93,8 @@ class Gateway:
             ejected=self.choosing.admission.ejection.ejected,
             spans_dropped=lambda: self.tracing.dropped if self.tracing is not None else 0,
         )
-        self.stack = self._stack([_layer(given) for given in outer], observer)
+        own = [layer if isinstance(layer, Middleware) else Middleware(cast(Any, layer)) for layer in outer]
+        self.stack = self._stack(own, observer)
         self.admin = admin_of(self, exposition)
 
     @property
@@ -130,6 +129,7 @@ class Gateway:
                 paths=paths,
                 max_body_bytes=limits.max_body_bytes,
                 max_replay_bytes=limits.max_replay_bytes,
+                max_buffered_bytes=limits.max_buffered_bytes,
                 allow_transfer_params=routing.allow_transfer_params,
                 trust_user_header=settings.users.trust_header,
                 isolate_tenants=settings.prefix_cache.isolate == "tenant",
@@ -142,6 +142,8 @@ class Gateway:
                 client_may_choose="config-profile" in routing.client_headers,
             ),
             *self.access.inside(registry, paths),
+            # from here on it may take a while
+            *keep_alive(settings.stream, paths),
             # what cannot be routed is refused before it costs anything
             Middleware(
                 PlanMiddleware,
@@ -151,6 +153,7 @@ class Gateway:
                 default_strategy=routing.default_strategy,
                 client_headers=routing.client_headers,
                 expose_target=routing.expose_target,
+                room=self.room,
             ),
             # outside of the models' limits: those are shared by all users
             *([Middleware(self.sharing.limit_users, paths=paths)] if self.sharing.limits_users(settings.users) else []),
@@ -192,6 +195,7 @@ class Gateway:
             yield self
         finally:
             self.lifecycle.running = False
+            self.room.close()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -243,7 +247,3 @@ class Gateway:
         if limit_users not in self.layers and self.sharing.limits_users(users):
             plan = self.layers[PlanMiddleware]
             plan.app = self.layers[limit_users] = limit_users(plan.app, self.paths)
-
-
-def _layer(given: type[Any] | Middleware) -> Middleware:
-    return given if isinstance(given, Middleware) else Middleware(cast(Any, given))

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from starlette.types import Message, Receive, Scope
 
+from aibrix_mw.buffered import Buffered
 from aibrix_mw.errors import RequestTooLarge
 
 ON_DISCONNECT = "aibrix_mw.on_disconnect"
@@ -22,16 +23,21 @@ class ClientLeft(Exception):
 
 
 class BodyReader:
-    """Reads a request's body, at most `limit` bytes; a single chunk is taken as it is, without a copy."""
+    """Reads a request's body, at most `limit` bytes; a single chunk is taken as it is, without a copy.
 
-    def __init__(self, receive: Receive, limit: int) -> None:
+    What it has read counts in `buffered` until `let_go`.
+    """
+
+    def __init__(self, receive: Receive, limit: int, buffered: Buffered | None = None) -> None:
         self._receive = receive
         self._limit = limit
+        self._buffered = buffered or Buffered(limit)
+        self._held = 0
         self.body: bytes | bytearray = b""
         self.more = True
 
     async def next(self) -> bytes:
-        """The next chunk. RequestTooLarge beyond the limit, ClientLeft when there is no end."""
+        """The next chunk. RequestTooLarge beyond the limit, Unavailable beyond that of all, ClientLeft at no end."""
         return self._take(await self._receive())
 
     async def all(self) -> bytes | bytearray:
@@ -48,6 +54,7 @@ class BodyReader:
         body = self.body
         if len(body) + len(chunk) > self._limit:
             raise RequestTooLarge(self._limit)
+        self.hold(len(chunk))
         if not body:
             self.body = chunk
         else:
@@ -55,6 +62,20 @@ class BodyReader:
                 self.body = body = bytearray(body)
             body += chunk
         return chunk
+
+    def hold(self, size: int) -> None:
+        """Count bytes that are held because of this body; Unavailable beyond the limit of all."""
+        buffered = self._buffered
+        if size > buffered.room:
+            buffered.refuse()
+        buffered.room -= size
+        self._held += size
+
+    def let_go(self) -> None:
+        """Drop what has been read: nobody needs it any more."""
+        self._buffered.room += self._held
+        self._held = 0
+        self.body = b""
 
     def replay(self) -> Receive:
         """A `receive` that yields what was read, then whatever else comes."""

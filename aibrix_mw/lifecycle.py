@@ -6,13 +6,14 @@ from collections.abc import Callable
 class Lifecycle:
     """Why a gateway is not ready, and whether it takes requests.
 
-    `checks` each return a reason for not being ready, or None.
+    `checks` each return a reason for not being ready, or None. While it is `lagging` it has more to do than it can.
     """
 
     def __init__(self) -> None:
         self.running = False
         self.draining = False
         self.closing = False
+        self.lagging = False
         self.checks: list[Callable[[], str | None]] = []
 
     def not_ready(self) -> str | None:

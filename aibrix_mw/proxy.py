@@ -131,19 +131,21 @@ class Proxy:
         pod = place.pod
         if scope["query_string"]:
             target = b"%b?%b" % (target, scope["query_string"])
-        engine_request = EngineRequest(
-            pod.address,
-            pod.host_header,
-            target,
-            self.forwarder.to_engine(scope, request.headers, REQUEST_ID.get(scope)),
-            request.body,
-            rest,
-            request.length,
-            reuse=rest is None and request.repeatable,
-        )
         timers = timers_for(scope, request, timeouts_for(scope, self.timeouts))
         sent = self.clock()
-        answer = await self.upstream.send(engine_request, timers)
+        answer = await self.upstream.send(  # which alone has what is sent: the body is let go before the answer ends
+            EngineRequest(
+                pod.address,
+                pod.host_header,
+                target,
+                self.forwarder.to_engine(scope, request.headers, REQUEST_ID.get(scope)),
+                request.body,
+                rest,
+                request.length,
+                reuse=rest is None and request.repeatable,
+            ),
+            timers,
+        )
         try:
             chunk = await answer.read()  # the head is held until there is a body
             relay = Relay(answer, request.path, chunk, sent, self.clock)
@@ -152,6 +154,8 @@ class Proxy:
             lease = LEASE.get(scope)
             if lease is not None:
                 lease.first_byte(streamed=request.stream)
+            if place.prefill is None:  # a pair's legs keep the body themselves
+                request.let_go()
             await relay.run(scope, send)
         except EngineUnavailable:
             raise

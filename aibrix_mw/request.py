@@ -11,6 +11,10 @@ _PROBLEM = regex(r"(?P<reason>.*?)(?: - at `\$(?P<path>.*)`)?$")
 _MISSING = regex(r"required field `(?P<field>\w+)`")
 
 
+LARGE_BYTES = 16384
+"""Bodies below are not worth letting go early: 10,000 of them are less than `limits.max_buffered_bytes` by default."""
+
+
 class RequestFields(msgspec.Struct, omit_defaults=True):
     """What is decoded of a body; the rest is skipped, and whatever is Raw is the engine's to judge."""
 
@@ -75,7 +79,7 @@ class InferenceRequest(msgspec.Struct, kw_only=True, eq=False, weakref=True):
     keyed by. `body` is what the engine gets, byte for byte; when `more` is true the rest still waits in `receive`,
     `length` bytes in all if the client says so, and `check` judges each chunk of it: InvalidRequest.
     `repeatable` says whether another pod may be tried. `received` is when `body` was there, by `time.perf_counter`.
-    `tenant` is whose cached prefixes the request may share; empty: anybody's.
+    `tenant` is whose cached prefixes the request may share; empty: anybody's. `release` hears of `let_go`.
     """
 
     model: str
@@ -91,7 +95,9 @@ class InferenceRequest(msgspec.Struct, kw_only=True, eq=False, weakref=True):
     length: int | None = None
     repeatable: bool = True
     received: float = 0.0
+    release: Callable[[], None] | None = None
     _prompt: bytes | None = None
+    _spent: int = 0
 
     @property
     def stream(self) -> bool:
@@ -118,7 +124,22 @@ class InferenceRequest(msgspec.Struct, kw_only=True, eq=False, weakref=True):
             return -(-len(self._prompt) // 4)
         fields = self.fields  # every request is weighed, most prompts are never looked at: no copy is made
         size = _size(fields.messages) or _size(fields.prompt) or _size(fields.input)
-        return -(-(_size(fields.tools) + size) // 4)
+        return -(-(_size(fields.tools) + size) // 4) or self._spent
+
+    def let_go(self) -> None:
+        """Drop a large body, and the prompt with it: the answer has begun, and nobody will send them again."""
+        if self.release is None or len(self.body) < LARGE_BYTES:
+            return
+        fields, self._spent = self.fields, self.prompt_tokens
+        self.fields = RequestFields(
+            fields.model,
+            fields.stream,
+            max_tokens=fields.max_tokens.copy(),
+            max_completion_tokens=fields.max_completion_tokens.copy(),
+            max_output_tokens=fields.max_output_tokens.copy(),
+        )
+        self.body, self._prompt = b"", None
+        self.release()
 
     @property
     def previous_response_id(self) -> bytes:

@@ -167,10 +167,16 @@ def give_back_on_refund(scope: Scope, give_back: Callable[[], Awaitable[None]]) 
 
 
 async def _refund_and_send(scope: Scope, message: Message, send: Send) -> None:
-    REFUNDED.put(scope, True)
-    for give_back in scope.pop(REFUNDS.key):
-        await give_back()
+    await give_back_now(scope)
     await send(message)
+
+
+async def give_back_now(scope: Scope) -> None:
+    """Give back what limits have counted, if anything."""
+    if REFUNDS.key in scope:
+        REFUNDED.put(scope, True)
+        for give_back in scope.pop(REFUNDS.key):
+            await give_back()
 
 
 async def refuse(error: GatewayError, scope: Scope, receive: Receive, send: Send) -> None:

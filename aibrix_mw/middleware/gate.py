@@ -13,7 +13,7 @@ logger = logging.getLogger("aibrix_mw")
 
 
 class GateMiddleware:
-    """Lets requests in while the gateway runs, at most `max_in_flight` at a time; probes always."""
+    """Lets requests in while the gateway runs, at most `max_in_flight` at a time, none while it lags; probes always."""
 
     def __init__(self, app: ASGIApp, *, lifecycle: Lifecycle, max_in_flight: int = 10_000) -> None:
         self.app = app
@@ -45,6 +45,8 @@ class GateMiddleware:
             return Unavailable("the gateway is not running")
         if self.in_flight >= self.max_in_flight:
             return Unavailable("too many requests in flight")
+        if self.lifecycle.lagging:
+            return Unavailable("the gateway has more to do than it can")
         return None
 
     def _tell(self) -> None:

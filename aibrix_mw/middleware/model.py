@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from aibrix_mw.buffered import Buffered
 from aibrix_mw.client import BodyReader, ClientLeft
 from aibrix_mw.errors import (
     GatewayError,
@@ -34,6 +35,7 @@ class ModelMiddleware:
     `unknown="pass"` hands requests for unknown models to the inner application untouched. The inner application may
     read the body again. Sizes are bytes: a body over `max_body_bytes` is refused, one over `max_replay_bytes` is tried
     on one pod only, and so is any request for a path beyond the default ones: nobody says that it is safe to repeat.
+    A body that would make those held in all more than `max_buffered_bytes` is refused too.
     With `isolate_tenants` engines are told in each JSON body whose cached prefixes it may share; needs AuthMiddleware.
     """
 
@@ -46,6 +48,7 @@ class ModelMiddleware:
         paths: Iterable[str] = INFERENCE_PATHS,
         max_body_bytes: int = 67_108_864,
         max_replay_bytes: int = 8_388_608,
+        max_buffered_bytes: int = 268_435_456,
         allow_transfer_params: bool = False,
         trust_user_header: bool = True,
         isolate_tenants: bool = False,
@@ -56,6 +59,7 @@ class ModelMiddleware:
         self.paths = InferencePaths(paths)
         self.max_body_bytes = max_body_bytes
         self.max_replay_bytes = max_replay_bytes
+        self.buffered = Buffered(max_buffered_bytes)
         self.allow_transfer_params = allow_transfer_params
         self.trust_user_header = trust_user_header
         self.isolate_tenants = isolate_tenants
@@ -65,23 +69,21 @@ class ModelMiddleware:
         if not self.paths.match(scope):
             await self.app(scope, receive, send)
             return
-        reader = BodyReader(receive, self.max_body_bytes)
+        reader = BodyReader(receive, self.max_body_bytes, self.buffered)
         try:
-            request = await self.read(scope, reader)
-        except ClientLeft:
-            OUTCOME.put(scope, CLIENT_LEFT)
-            return
-        except UnknownModel as error:
-            if self.unknown == "refuse":
-                await refuse(error, scope, receive, send)
+            try:
+                REQUEST.put(scope, await self.read(scope, reader))
+            except ClientLeft:
+                OUTCOME.put(scope, CLIENT_LEFT)
                 return
-            REQUEST.leave_empty(scope)
-        except GatewayError as error:
-            await refuse(error, scope, receive, send)
-            return
-        else:
-            REQUEST.put(scope, request)
-        await self.app(scope, reader.replay(), send)
+            except GatewayError as error:
+                if self.unknown == "refuse" or not isinstance(error, UnknownModel):
+                    await refuse(error, scope, receive, send)
+                    return
+                REQUEST.leave_empty(scope)
+            await self.app(scope, reader.replay(), send)
+        finally:
+            reader.let_go()
 
     async def read(self, scope: Scope, reader: BodyReader) -> InferenceRequest:
         """The request; GatewayError where it is none that can be served, ClientLeft where nobody waits for it."""
@@ -91,6 +93,8 @@ class ModelMiddleware:
         length = _size(headers.get(b"content-length"))
         if length is not None and length > self.max_body_bytes:
             raise RequestTooLarge(self.max_body_bytes)
+        if length is not None and length > self.buffered.room:  # better said before it is sent
+            self.buffered.refuse()
         boundary = boundary_of(headers.get(b"content-type", b""))
         if boundary is not None:
             return await self._read_form(scope, reader, length, boundary)
@@ -128,6 +132,7 @@ class ModelMiddleware:
         body = reader.body
         if tenant or served.rewrite is not None:
             body = _changed(body, served.rewrite, tenant, form)
+            reader.hold(len(body))  # whoever is inside may read what came
         return InferenceRequest(
             model=served.model,
             requested_model=fields.model,
@@ -141,6 +146,7 @@ class ModelMiddleware:
             more=reader.more,
             check=form.feed if form is not None else None,
             received=time.perf_counter(),
+            release=reader.let_go,
             repeatable=not reader.more and len(reader.body) <= self.max_replay_bytes and path in INFERENCE_PATHS,
         )
 

@@ -1,6 +1,7 @@
 """PlanMiddleware: how the request is to be routed, found out before anything is counted or sent."""
 
 from collections.abc import Collection, Iterable, Mapping
+from functools import partial
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -15,6 +16,8 @@ from aibrix_mw.request import InferenceRequest
 from aibrix_mw.scope import PLAN, PROFILE, InferencePaths, refuse
 from aibrix_mw.strategies.catalogue import Catalogue
 from aibrix_mw.strategies.plan import Plan
+from aibrix_mw.waiting import Waiting
+from aibrix_mw.waiting_room import FULL, WaitingRoom
 
 ROUTING_HEADERS = ("config-profile", "routing-strategy", "external-filter")
 _SESSION = "session-affinity"
@@ -25,7 +28,8 @@ class PlanMiddleware:
     """Fills the slot PLAN: strategy, pod filter, and whether the answer names the target.
 
     Refuses unknown strategies, filters that are none, and requests that no pod can take, so that they cost nothing of
-    any limit inside. Of the routing headers only those in `client_headers` count.
+    any limit inside. Of the routing headers only those in `client_headers` count. With a `room`, what no pod can take
+    now waits there.
     """
 
     def __init__(
@@ -37,6 +41,7 @@ class PlanMiddleware:
         default_strategy: str = "least-request",
         client_headers: Collection[str] = ROUTING_HEADERS,
         expose_target: bool = True,
+        room: WaitingRoom | None = None,
         paths: Iterable[str] = INFERENCE_PATHS,
     ) -> None:
         self.app = app
@@ -46,6 +51,7 @@ class PlanMiddleware:
         self.may_choose_strategy = "routing-strategy" in client_headers
         self.may_filter = "external-filter" in client_headers
         self.expose_target = expose_target
+        self.room = room if room is not None and room.size else None
         self.paths = InferencePaths(paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,12 +60,22 @@ class PlanMiddleware:
         if request is None:
             await self.app(scope, receive, send)
             return
+        profile = PROFILE.require(scope)
         try:
-            plan = self._plan(request, PROFILE.require(scope))
+            plan = self._plan(request, profile)
+            full: GatewayError | None = None
         except GatewayError as error:
-            await refuse(error, scope, receive, send)
-            return
-        PLAN.put(scope, plan)
+            if self.room is None or not isinstance(error, FULL):
+                await refuse(error, scope, receive, send)
+                return
+            full = error
+        if self.room is not None and (full is not None or self.room.is_ahead(request.model)):
+            waited = Waiting(self.room, scope, request, partial(self._plan, request, profile), receive)
+            if not await waited.run(full, send):
+                return
+            receive = waited.receive
+        else:
+            PLAN.put(scope, plan)
         await self.app(scope, receive, send)
 
     def _plan(self, request: InferenceRequest, profile: ConfigProfile) -> Plan:

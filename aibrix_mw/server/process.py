@@ -80,6 +80,7 @@ class Server:
         self.client.close()
         if not await self._unless_hurried(self.client.finished(), shutdown.grace):
             logger.warning("draining: %d connections are cut", len(self.client.server_state.connections))
+            self.gateway.room.close()
             await self.gateway.upstream.aclose()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.client.finished(), _LAST_WORDS_SECONDS)

@@ -18,12 +18,7 @@ from aibrix_mw.settings.schema import ListenSettings, Section, Settings
 RENAMED: dict[str, str] = {}
 
 # Dotted paths whose features are still to come: any value there but the default is a fault.
-NOT_YET: tuple[str, ...] = (
-    "limits.max_buffered_bytes",
-    "limits.max_loop_lag",
-    "limits.waiting_room",
-    "stream.keepalive",
-)
+NOT_YET: tuple[str, ...] = ()
 
 # Dotted paths that apply at once when the file changes; all else needs a restart.
 RELOADABLE = ("models", "users", "log.level")

@@ -210,9 +210,9 @@ class ScrapeSettings(Section, frozen=True):
 
 
 class WaitingRoomSettings(Section, frozen=True):
-    """Where requests wait when every pod is full."""
+    """Where requests wait while no pod of their model is ready, or each has as many as it may."""
 
-    size: Annotated[int, Meta(ge=0, description="Requests that may wait; 0: none waits.")] = 0
+    size: Annotated[int, Meta(ge=0, description="Requests of one model that may wait; 0: none waits.")] = 0
     deadline: Annotated[Timeout, Meta(description="Seconds that a request waits at most.")] = 3
 
 
@@ -229,7 +229,9 @@ class LimitsSettings(Section, frozen=True):
     max_header_bytes: Annotated[Count, Meta(description="Bytes of a request or answer head.")] = 65_536
     max_headers: Annotated[Count, Meta(description="Header fields of a request or answer.")] = 100
     max_in_flight: Annotated[Count, Meta(description="Requests in flight; above: 503.")] = 10_000
-    max_loop_lag: Annotated[Timeout, Meta(description="Seconds of event-loop lag above which requests get 503.")] = 0.25
+    max_loop_lag: Annotated[
+        Timeout, Meta(description="Seconds of lasting event-loop lag above which requests get 503.")
+    ] = 0.25
     waiting_room: WaitingRoomSettings = WaitingRoomSettings()
 
 

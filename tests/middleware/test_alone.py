@@ -11,6 +11,7 @@ from aibrix_mw.lifecycle import Lifecycle
 from aibrix_mw.middleware.access_log import AccessLogMiddleware
 from aibrix_mw.middleware.auth import AllowanceMiddleware, AuthMiddleware
 from aibrix_mw.middleware.gate import GateMiddleware
+from aibrix_mw.middleware.keepalive import KeepaliveMiddleware
 from aibrix_mw.middleware.metrics import MetricsMiddleware
 from aibrix_mw.middleware.model import ModelMiddleware
 from aibrix_mw.middleware.plan import PlanMiddleware
@@ -33,6 +34,7 @@ INFERENCE = {
     "plan": (PlanMiddleware, {"registry": REGISTRY}),
     "userlimit": (UserLimitMiddleware, {"users": Users({})}),
     "routing": (RoutingMiddleware, {"registry": REGISTRY}),
+    "keepalive": (KeepaliveMiddleware, {"interval": 1.0}),
 }
 
 

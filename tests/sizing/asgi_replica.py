@@ -9,7 +9,7 @@ from aibrix_mw.sizing.client import Client
 from aibrix_mw.sizing.generator import carry_out
 from aibrix_mw.sizing.target import parse_target
 from aibrix_mw.sizing.workload import Workload
-from tests.sizing.virtual import VirtualLoop
+from tests.virtual_time import VirtualLoop
 
 MESSAGE_END = {"type": "http.disconnect"}
 

@@ -19,8 +19,8 @@ from aibrix_mw.sizing.verdict import Bounds, judge
 from aibrix_mw.sizing.workload import Workload
 from tests.serving import listening
 from tests.sizing.test_stream import CHAT
-from tests.sizing.virtual import VirtualLoop, in_virtual_time
 from tests.support import FakeAnswer, FakeUpstream
+from tests.virtual_time import VirtualLoop, in_virtual_time
 
 PATIENCE = Patience(answer=10.0, silence=5.0)
 PLAN = Plan(20.0, 1.0, 10.0, 1.0)

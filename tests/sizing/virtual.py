@@ -1,7 +1,6 @@
 """A replica in virtual time: as a queue in one loop, and as the simulated engine itself on a loop whose time jumps."""
 
 import asyncio
-import selectors
 from heapq import heapify, heapreplace
 from random import Random
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from aibrix_mw.sizing.records import UNFINISHED, Punctuality, Record, Step
 from aibrix_mw.sizing.schedule import arrivals
 from aibrix_mw.sizing.verdict import MOST_LATE
 from aibrix_mw.sizing.watch import AT_LEAST, LATE
+from tests.virtual_time import in_virtual_time
 
 
 class Queue(NamedTuple):
@@ -124,37 +124,6 @@ def cut(record, end):
     last = min(record.last, end) if first is not None else None
     tokens = record.tokens if first is not None else 0
     return Record(record.due, record.sent, end, first, last, tokens, error=UNFINISHED)
-
-
-class JumpingSelector(selectors.SelectSelector):
-    """Instead of waiting, time passes."""
-
-    def __init__(self):
-        super().__init__()
-        self.now = 0.0
-
-    def select(self, timeout=None):
-        if timeout is None:
-            raise RuntimeError("nothing will ever happen")
-        self.now += max(timeout, 0.0)
-        return super().select(0)
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop whose sleeps take no time."""
-
-    def __init__(self):
-        self._jumping = JumpingSelector()
-        super().__init__(self._jumping)
-
-    def time(self):
-        return self._jumping.now
-
-
-def in_virtual_time(work):
-    """Run a coroutine to its end on a loop whose time jumps."""
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(work)
 
 
 def engine_first_tokens(queue, instants):

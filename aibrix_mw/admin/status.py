@@ -172,7 +172,7 @@ def _trace(trace: "RecentTrace") -> State:
 
 
 def _span(span: "RecentSpan") -> State:
-    shown = [str(span.attributes[name]) for name in _SHOWN if name in span.attributes]
+    shown = [str(span.attributes[name]) for name in _SHOWN if name in span.attributes and span.kind != "server"]
     return {
         "name": span.name,
         "label": " · ".join([span.name.removeprefix("aibrix_mw."), *shown]),

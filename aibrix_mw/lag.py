@@ -1,0 +1,60 @@
+"""How late the event loop is: the sign that a process has more to do than it can."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from aibrix_mw.lifecycle import Lifecycle
+
+logger = logging.getLogger("aibrix_mw")
+
+SAMPLES = 5
+"""Samples within the largest lag that is allowed: so soon is it seen, and so soon is it over."""
+SHORTEST = 0.01
+QUIET = 10.0
+"""Seconds between two log lines: a process at its limit is over it and below it by turns."""
+
+
+class LoopLag:
+    """Sets `lifecycle.lagging` while two samples in a row have come more than `largest` seconds too late.
+
+    A sample is due every `interval` seconds, whatever the number of requests. One that is late tells of a stall, which
+    is over then: a busy neighbour, a large file. Where there is too much to do the next one is late too. Requests that
+    arrive in a long turn of the loop are taken up after the sample that was due in it, so that it judges them.
+    """
+
+    def __init__(
+        self,
+        lifecycle: Lifecycle,
+        largest: float,
+        *,
+        clock: Callable[[], float] | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.lifecycle = lifecycle
+        self.largest = largest
+        self.interval = max(largest / SAMPLES, SHORTEST)
+        self._clock = clock
+        self._sleep = sleep
+        self._late = False
+        self._told: float | None = None
+
+    async def run(self) -> None:
+        """Sample until cancelled."""
+        clock = self._clock or asyncio.get_running_loop().time
+        try:
+            while True:
+                due = clock() + self.interval
+                await self._sleep(self.interval)
+                self.see(clock() - due, clock())
+        finally:
+            self.lifecycle.lagging = False
+
+    def see(self, lag: float, now: float) -> None:
+        """Judge one sample."""
+        late = lag > self.largest
+        self.lifecycle.lagging = lagging = late and self._late
+        self._late = late
+        if lagging and (self._told is None or now - self._told >= QUIET):
+            self._told = now
+            logger.warning("the event loop is %.2f s late: requests are refused until it has caught up", lag)
