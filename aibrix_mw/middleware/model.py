@@ -170,7 +170,8 @@ def _changed(body: bytes | bytearray, name: str | None, tenant: str, form: FormM
         edits["cache_salt"] = msgspec.json.encode(cache_salt(tenant))
     try:
         return JsonObject(body).edited(edits)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # in what has not been looked at
+    # in what has not been looked at, or is too deep for a stack that has grown since it was parsed
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequest(f"the body is not valid JSON: {error}") from None
 
 

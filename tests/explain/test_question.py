@@ -29,5 +29,7 @@ def test_an_empty_body_gets_the_model():
 
 
 def test_what_is_no_object_is_the_gateways_to_refuse():
+    deep = '{"a": ' + "[" * 100_000
+    assert body(model="m", body=deep) == deep.encode()
     assert body(model="m", body="[]") == b"[]"
     assert body(model="m", body="nonsense") == b"nonsense"

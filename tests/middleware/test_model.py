@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aibrix_mw.middleware.model import ModelMiddleware
+from aibrix_mw.errors import InvalidRequest
+from aibrix_mw.middleware.model import ModelMiddleware, _changed
 from aibrix_mw.scope import OUTCOME, REQUEST
 from tests.support import BODY, CHAT, Client, ask, info, registry_of
 
@@ -242,3 +243,8 @@ async def test_everything_else_passes_untouched(scope):
     assert (await client.ask()).body == b"inner"
     assert client.received == 0
     assert not [key for key in inner.scope if key.startswith("aibrix_mw")]
+
+
+def test_a_body_too_deep_to_be_changed_is_refused():
+    with pytest.raises(InvalidRequest, match="not valid JSON: maximum recursion depth exceeded"):
+        _changed(b'{"a": ' + b"[" * 100_000, "m", "", None)
