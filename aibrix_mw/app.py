@@ -180,7 +180,7 @@ class Gateway:
     # --- the life of a gateway
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator["Gateway"]:
+    async def running(self) -> AsyncIterator[None]:
         """Discover pods and take requests for the length of the block; for the host application's lifespan."""
         tasks: list[asyncio.Future[None]] = []
         try:
@@ -191,7 +191,7 @@ class Gateway:
             await self.counting.start()
             tasks += [asyncio.ensure_future(work()) for work in self._background]
             self.lifecycle.running = True
-            yield self
+            yield  # nothing: Starlette would take it for the state of its requests
         finally:
             self.lifecycle.running = False
             self.room.close()

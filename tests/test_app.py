@@ -115,8 +115,7 @@ async def test_it_can_run_again():
     async with Running() as running:
         pass
     assert (await running.ask()).status == 503
-    async with running.gateway.running() as gateway:
-        assert gateway is running.gateway
+    async with running.gateway.running():
         assert (await running.ask()).status == 200
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 import pytest
 import yaml
+from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
 import aibrix_mw
@@ -146,8 +147,13 @@ def test_readme_target_exists(words):
 
 @pytest.mark.parametrize("code", blocks("python"), ids=["gateway", "middleware", "strategy"])
 def test_readme_python_runs(code, monkeypatch):
-    monkeypatch.chdir(ROOT / "examples")
-    exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
+    monkeypatch.chdir(ROOT)
+    names = {"__name__": "readme"}
+    exec(compile(code, "README.md", "exec"), names)
+    if "app" in names:
+        with TestClient(names["app"]) as client:  # as a server does: with its lifespan
+            assert client.get("/openapi.json").status_code == 200
+            assert "gateway" not in names or client.get("/llm/healthz").status_code == 200
 
 
 def test_readme_profiles_are_an_annotation():
@@ -163,7 +169,8 @@ async def test_readme_curl_lines_are_answered():
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(listening(create_engine(fast)))
         model = {"endpoints": [engine], "config": profiles}
-        gateway = await stack.enter_async_context(create_app({"models": {"my-model": model}}).running())
+        gateway = create_app({"models": {"my-model": model}})
+        await stack.enter_async_context(gateway.running())
         client = await stack.enter_async_context(listening(gateway, lifespan="off"))
         admin = await stack.enter_async_context(listening(gateway.admin, lifespan="off"))
         for words in commands("curl"):

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import sys
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -89,15 +90,18 @@ async def run(check, url, values, **variables):
     return process.returncode, said.decode()
 
 
-def serving(engine, limit=0, **settings):
+@asynccontextmanager
+async def serving(engine, limit=0, **settings):
     config = {"profiles": {"default": {"requestsPerSecond": limit}}}
-    return create_app({"models": {"my-model": {"endpoints": [engine], "config": config}}, **settings})
+    app = create_app({"models": {"my-model": {"endpoints": [engine], "config": config}}, **settings})
+    async with app.running():
+        yield app
 
 
 async def test_all_pass_on_a_gateway_that_works():
     async with (
         listening(create_engine(FAST)) as engine,
-        serving(engine, limit=2).running() as app,
+        serving(engine, limit=2) as app,
         listening(app, lifespan="off") as url,
     ):
         for check in ("ready", "models", "chat", "limit"):
@@ -108,7 +112,7 @@ async def test_all_pass_on_a_gateway_that_works():
 async def test_a_limit_that_does_not_hold_is_seen():
     async with (
         listening(create_engine(FAST)) as engine,
-        serving(engine).running() as app,
+        serving(engine) as app,
         listening(app, lifespan="off") as url,
     ):
         code, said = await run("limit", url, limited(2))
@@ -123,7 +127,7 @@ async def test_a_key_is_sent(tmp_path):
     values = merged(MODEL, KEYS, {"tests": {"clientKey": {"name": "k"}}})
     async with (
         listening(create_engine(FAST)) as engine,
-        serving(engine, auth={"keys_file": str(tmp_path / "keys.yaml")}).running() as app,
+        serving(engine, auth={"keys_file": str(tmp_path / "keys.yaml")}) as app,
         listening(app, lifespan="off") as url,
     ):
         code, said = await run("chat", url, values, CLIENT_KEY_FILE=str(tmp_path / "key"))
@@ -142,7 +146,7 @@ async def test_a_gateway_that_is_away_is_seen():
 
 async def test_a_model_that_never_comes_is_seen():
     async with (
-        create_app({"models": {"my-model": {"endpoints": ["http://127.0.0.1:9"]}}}).running() as app,
+        serving("http://127.0.0.1:9") as app,
         listening(app, lifespan="off") as url,
     ):
         code, said = await run("chat", url, MODEL)
