@@ -103,7 +103,7 @@ Try:
   curl -i {chat} -d '{{{body}}}'
   curl -N {chat} -d '{{{body}, "stream": true}}'
   curl -i {chat} -H 'config-profile: batch' -d '{{{body}}}'
-  for i in $(seq {LIMIT + 1}); do curl -si {chat} -H 'config-profile: limited' -d '{{{body}}}' | head -1; done
+  for i in $(seq {LIMIT + 1}); do curl -si {chat} -H 'config-profile: limited' -d '{{{body}}}' | head -1 & done; wait
   curl {stage.admin_url}/status.json
   curl {stage.admin_url}/metrics
 
