@@ -81,7 +81,9 @@ def _run(file: Path | None, redis_url: str | None, work: Callable[[StoredUsers],
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from None
     if counting.windows is None:
-        raise click.UsageError("records are kept in a store: pass --redis-url URL, or --settings with store.url")
+        raise click.UsageError(
+            "records are kept in a store: `aibrix-mw users --redis-url URL ...`, or --settings with store.url"
+        )
     asyncio.run(_with(counting, work))
 
 

@@ -65,7 +65,7 @@ def test_the_store_of_the_settings(server, tmp_path):
 @pytest.mark.parametrize(
     ("words", "status", "told"),
     [
-        ((), 2, "pass --redis-url URL"),
+        ((), 2, "users --redis-url URL ..."),
         (("--redis-url", "http://h"), 1, "store.url: expected a URL that starts with one of redis://"),
         (("--redis-url", "redis://127.0.0.1:1"), 1, "Error: the store: "),
     ],
