@@ -2,7 +2,8 @@
 
 The default profile of my-model is routed by it; other requests ask for it with `routing-strategy: fill-first`. The
 engines to try it with are those of gateway.py. Without a program of your own, the class is named in place of a name:
-    PYTHONPATH=examples aibrix-mw serve --settings examples/settings.yaml --default-strategy own_strategy:FillFirst
+    PYTHONPATH=examples aibrix-mw serve --pod my-model=http://127.0.0.1:9001 --pod my-model=http://127.0.0.1:9002 \
+        --default-strategy own_strategy:FillFirst
 """
 
 from typing import Annotated, ClassVar
