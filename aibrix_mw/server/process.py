@@ -33,7 +33,14 @@ class Server:
             gateway.stack,  # the life of the gateway is `run`, not the server's lifespan
             listen.host,
             listen.port,
-            bounds=Bounds(listen.header_timeout, listen.body_timeout, limits.max_header_bytes, limits.max_headers),
+            bounds=Bounds(
+                listen.header_timeout,
+                listen.body_timeout,
+                limits.max_header_bytes,
+                limits.max_headers,
+                # the layer that counts requests, which these never become
+                next(layer.refused for layer in gateway.layers.values() if hasattr(layer, "refused")),
+            ),
             timeout_keep_alive=listen.keep_alive,
             ssl_certfile=listen.tls_cert_file,
             ssl_keyfile=listen.tls_key_file,
