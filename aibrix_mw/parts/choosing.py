@@ -9,7 +9,7 @@ from aibrix_mw.errors import ConfigurationError, Fault
 from aibrix_mw.pods.admission import Admission
 from aibrix_mw.pods.ejection import Ejection
 from aibrix_mw.pods.registry import PodRegistry
-from aibrix_mw.pods.scraper import Scraper, Sharing
+from aibrix_mw.pods.scraper import Scraper, ScrapeSharing
 from aibrix_mw.profiles import BUILT_IN, Reader
 from aibrix_mw.settings import RoutingSettings, ScrapeSettings, Settings
 from aibrix_mw.strategies.base import Strategy
@@ -60,7 +60,7 @@ class Choosing:
             raise ConfigurationError([Fault("routing.session_key_file", f"{file}: {error.strerror}")]) from None
         self.catalogue.preset("session-affinity", {"sessionKey": key[:64]})
 
-    def scraper(self, scrape: ScrapeSettings, upstream: Upstream, sharing: Sharing | None) -> Scraper:
+    def scraper(self, scrape: ScrapeSettings, upstream: Upstream, sharing: ScrapeSharing | None) -> Scraper:
         """What asks engines for as much as the strategies in use look at."""
         fetch = Fetch(upstream, scrape.timeout)
         return Scraper(self.registry, fetch, self.needs, interval=scrape.interval, sharing=sharing)

@@ -1,7 +1,8 @@
 """Who is there: models, the names they answer to, and their pods.
 
 Readers look up an immutable `Served` by name; only discovery and the settings file write. A pod keeps its object as
-long as its uid lives, whichever way its description changes.
+long as its uid lives, whichever way its description changes. The file is long because a change of pods, names and
+configuration is published in one step.
 """
 
 import logging
