@@ -6,6 +6,7 @@ from functools import partial
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aibrix_mw.errors import GatewayError, InvalidExternalFilter, UnsupportedValue
+from aibrix_mw.headers import text_of
 from aibrix_mw.paths import INFERENCE_PATHS
 from aibrix_mw.pods.candidates import candidates
 from aibrix_mw.pods.registry import PodRegistry
@@ -116,7 +117,7 @@ class PlanMiddleware:
             return config.locked_routing_strategy, "locked"
         wanted = headers.get(b"routing-strategy", b"").strip() if self.may_choose_strategy else b""
         if wanted:
-            return wanted.decode("latin-1"), "header"
+            return text_of(wanted), "header"
         if profile.routing_strategy:
             return profile.routing_strategy, "profile"
         return self.default_strategy, "default"
@@ -126,6 +127,6 @@ class PlanMiddleware:
         if not text:
             return None
         try:
-            return Selector(text.decode("latin-1"))
+            return Selector(text_of(text))
         except ValueError as error:
             raise InvalidExternalFilter(f"external-filter: {error}") from None

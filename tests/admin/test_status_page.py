@@ -97,6 +97,6 @@ async def test_nothing_is_wider_than_the_screen(tmp_path, running, width):
 
 @pytest.mark.parametrize("name", ["status.png", "status-phone.png"])
 def test_the_pictures_of_it_are_small(name):
-    picture = (Path(__file__).parents[1] / "examples" / name).read_bytes()
+    picture = (Path(__file__).parents[2] / "examples" / name).read_bytes()
     assert picture.startswith(b"\x89PNG")
     assert len(picture) < 60_000
