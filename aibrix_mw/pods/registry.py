@@ -16,7 +16,7 @@ from aibrix_mw.errors import Fault
 from aibrix_mw.pods.churn import Churn
 from aibrix_mw.pods.model import NOTHING, Check, ModelDefinition, ModelState, Served, read_annotation
 from aibrix_mw.pods.pod import Pod, PodInfo
-from aibrix_mw.profiles import OwnOptions
+from aibrix_mw.profiles import BUILT_IN, ModelConfig, OwnOptions
 
 __all__ = ["ModelDefinition", "PodRegistry", "Served"]
 
@@ -74,6 +74,13 @@ class PodRegistry:
         if served is None or served.pods or self._is_remembered(served.model):
             return served
         return None
+
+    def config(self, name: str) -> ModelConfig:
+        """The configuration of what the name stands for; the built-in one where that is nothing."""
+        served = self._served.get(name)
+        if served is not None and (served.pods or self._is_remembered(served.model)):
+            return served.config
+        return BUILT_IN
 
     def serving(self, name: str) -> tuple[Pod, ...]:
         """The routable pods behind a name; empty when there are none."""
