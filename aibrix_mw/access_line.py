@@ -5,6 +5,7 @@ import time
 import msgspec
 from starlette.types import Scope
 
+from aibrix_mw.headers import text_of
 from aibrix_mw.outcome import Outcome
 from aibrix_mw.paths import route_path
 from aibrix_mw.pods.registry import PodRegistry
@@ -97,9 +98,8 @@ class Lines:
 
     def _source(self, request: InferenceRequest, profile: ConfigProfile) -> str:
         """Why this profile applied: `header`, `auto`, or `default`."""
-        wanted = (request.header(b"config-profile") or b"").decode("utf-8", "replace")
-        served = self.registry.find(request.requested_model) if self.registry is not None else None
-        config = served.config if served is not None else BUILT_IN
+        wanted = text_of(request.header(b"config-profile") or b"")
+        config = self.registry.config(request.requested_model) if self.registry is not None else BUILT_IN
         return source_of(config, wanted, profile, client_may_choose=self.client_may_choose)
 
 

@@ -9,20 +9,14 @@ from typing import TYPE_CHECKING, Any, cast
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from aibrix_mw.access import Access, cross_origin
-from aibrix_mw.choosing import Choosing, Strategies
-from aibrix_mw.counting import Counting
-from aibrix_mw.discovery import Discovery
 from aibrix_mw.endpoints import endpoints
 from aibrix_mw.errors import ConfigurationError, Fault
-from aibrix_mw.extras import keep_alive, metrics_layer
-from aibrix_mw.forwarding import Forwarding
 from aibrix_mw.lag import LoopLag
 from aibrix_mw.lifecycle import Lifecycle
 from aibrix_mw.limiting.model import ModelQuotas
-from aibrix_mw.live import LiveSettings
 from aibrix_mw.middleware.disaggregation import DisaggregationMiddleware
 from aibrix_mw.middleware.gate import GateMiddleware
+from aibrix_mw.middleware.keepalive import KeepaliveMiddleware
 from aibrix_mw.middleware.model import ModelMiddleware
 from aibrix_mw.middleware.plan import PlanMiddleware
 from aibrix_mw.middleware.profile import ProfileMiddleware
@@ -30,14 +24,21 @@ from aibrix_mw.middleware.ratelimit import RateLimitMiddleware, quoting
 from aibrix_mw.middleware.request_id import RequestIdMiddleware
 from aibrix_mw.middleware.routing import RoutingMiddleware
 from aibrix_mw.middleware.strict_http import StrictHttpMiddleware
-from aibrix_mw.observing import access_log, span_layers
-from aibrix_mw.operating import admin_of
+from aibrix_mw.parts.access import Access, cross_origin
+from aibrix_mw.parts.choosing import Choosing, Strategies
+from aibrix_mw.parts.counting import Counting
+from aibrix_mw.parts.discovery import Discovery
+from aibrix_mw.parts.extras import metrics_layer
+from aibrix_mw.parts.forwarding import Forwarding
+from aibrix_mw.parts.live import LiveSettings
+from aibrix_mw.parts.observing import access_log, span_layers
+from aibrix_mw.parts.operating import admin_of
+from aibrix_mw.parts.sharing import Sharing
 from aibrix_mw.paths import INFERENCE_PATHS
 from aibrix_mw.proxy import not_found
 from aibrix_mw.refusals import Refusals
 from aibrix_mw.retry import RetryBudget
 from aibrix_mw.settings import Settings, UsersSettings, from_dict
-from aibrix_mw.sharing import Sharing
 from aibrix_mw.waiting_room import WaitingRoom
 
 if TYPE_CHECKING:  # needs an extra
@@ -94,7 +95,7 @@ class Gateway:
             spans_dropped=lambda: self.tracing.dropped if self.tracing is not None else 0,
         )
         own = [layer if isinstance(layer, Middleware) else Middleware(cast(Any, layer)) for layer in outer]
-        self.stack = self._stack(own, observer)
+        self.stack = self._stacked(self._layers(own, observer))
         self.admin = admin_of(self, exposition)
 
     @property
@@ -102,12 +103,16 @@ class Gateway:
         """What applies now."""
         return self.live.now
 
-    def _stack(self, outer: list[Middleware], observer: list[Middleware]) -> ASGIApp:
-        """The whole request path, outermost first; each layer with the reason for its place."""
+    def _layers(self, outer: list[Middleware], observer: list[Middleware]) -> list[Middleware]:
+        """The whole request path, outermost first; each layer with the reason for its place.
+
+        One list, and so a long function: what is read here from top to bottom is what a request goes through.
+        """
         settings, registry, paths = self.settings, self.registry, self.paths
-        routing, limits = settings.routing, settings.limits
+        routing, limits, comments = settings.routing, settings.limits, settings.stream.keepalive
+        served: dict[str, Any] = {"registry": registry, "paths": paths}
         choice_spans, attempt_spans = span_layers(outer, registry, self.choosing.admission.ejection.ejected)
-        layers = [
+        return [
             *outer,
             # every answer carries an id, refusals included
             Middleware(RequestIdMiddleware),
@@ -125,8 +130,7 @@ class Gateway:
             # all that follows is about one model, and the body names it
             Middleware(
                 ModelMiddleware,
-                registry=registry,
-                paths=paths,
+                **served,
                 max_body_bytes=limits.max_body_bytes,
                 max_replay_bytes=limits.max_replay_bytes,
                 max_buffered_bytes=limits.max_buffered_bytes,
@@ -135,21 +139,15 @@ class Gateway:
                 isolate_tenants=settings.prefix_cache.isolate == "tenant",
             ),
             # strategy and limits are options of the profile
-            Middleware(
-                ProfileMiddleware,
-                registry=registry,
-                paths=paths,
-                client_may_choose="config-profile" in routing.client_headers,
-            ),
+            Middleware(ProfileMiddleware, **served, client_may_choose="config-profile" in routing.client_headers),
             *self.access.inside(registry, paths),
             # from here on it may take a while
-            *keep_alive(settings.stream, paths),
+            *([Middleware(KeepaliveMiddleware, interval=comments, paths=paths)] if comments else []),
             # what cannot be routed is refused before it costs anything
             Middleware(
                 PlanMiddleware,
-                registry=registry,
+                **served,
                 catalogue=self.catalogue,
-                paths=paths,
                 default_strategy=routing.default_strategy,
                 client_headers=routing.client_headers,
                 expose_target=routing.expose_target,
@@ -163,8 +161,7 @@ class Gateway:
             # chooses and holds the pod; around all that asks engines, because it repeats what fails there
             Middleware(
                 RoutingMiddleware,
-                registry=registry,
-                paths=paths,
+                **served,
                 attempts=routing.attempts,
                 budget=RetryBudget(routing.retry_budget, routing.retry_floor),
                 admission=self.choosing.admission,
@@ -173,7 +170,9 @@ class Gateway:
             Middleware(DisaggregationMiddleware, prefills=self.forwarding.prefills(self.choosing.admission)),
             *attempt_spans,
         ]
-        app: ASGIApp = self.forwarding.proxy(paths, endpoints(self.lifecycle, registry, not_found))
+
+    def _stacked(self, layers: list[Middleware]) -> ASGIApp:
+        app: ASGIApp = self.forwarding.proxy(self.paths, endpoints(self.lifecycle, self.registry, not_found))
         for layer in reversed(layers):
             app = self.layers[layer.cls] = layer.cls(app, *layer.args, **layer.kwargs)
         return app

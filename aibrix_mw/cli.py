@@ -110,7 +110,7 @@ def _with_endpoints(settings: Settings, endpoints: tuple[str, ...]) -> Settings:
 
 def _serve(read: Callable[[], Settings], file: Path | None) -> None:
     from aibrix_mw.app import create_app
-    from aibrix_mw.observing import open_tracing, tracing_layers
+    from aibrix_mw.parts.observing import open_tracing, tracing_layers
     from aibrix_mw.server import Server, in_flight_cap, serve_gateway
     from aibrix_mw.telemetry.logs import set_up_logging
 

@@ -85,6 +85,14 @@ def _without_named(kept: list[tuple[bytes, bytes]], headers: Headers) -> list[tu
     return [header for header in kept if header[0] not in named]
 
 
+def text_of(value: bytes) -> str:
+    """A header's text: clients write names as UTF-8, the older ones as Latin-1."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
 def to_client(headers: Headers) -> list[tuple[bytes, bytes]]:
     """An engine's end-to-end headers, in order; those that only the gateway may set are left out."""
     kept = [header for header in headers if header[0] not in _NOT_TO_CLIENT]

@@ -8,9 +8,9 @@ from typing import Any
 import click
 import msgspec
 
-from aibrix_mw.counting import Counting
 from aibrix_mw.errors import ConfigurationError
 from aibrix_mw.lifecycle import Lifecycle
+from aibrix_mw.parts.counting import Counting
 from aibrix_mw.settings import load
 from aibrix_mw.shared.users import LONGEST_NAME, StoredUser, StoredUsers
 

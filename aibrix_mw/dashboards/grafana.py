@@ -27,9 +27,7 @@ class Query(msgspec.Struct, frozen=True):
 class Panel(msgspec.Struct, frozen=True, kw_only=True):
     """One picture. `steps` are (value, colour) from which on a value is shown so; `kind` text shows the description.
 
-    `words` are shown in the place of values.
-
-    `exemplars`: requests whose trace is known are dots that lead to it.
+    `words` are shown in the place of values. `exemplars`: requests whose trace is known are dots that lead to it.
     """
 
     title: str

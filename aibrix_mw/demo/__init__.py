@@ -16,7 +16,7 @@ from aibrix_mw.app import create_app
 from aibrix_mw.demo.features import FEATURES
 from aibrix_mw.demo.stage import LIMIT, LOOPBACK, MODEL, Stage, open_engines, open_store, write_files
 from aibrix_mw.demo.tour import take_tour
-from aibrix_mw.observing import keep_traces, tracing_layers
+from aibrix_mw.parts.observing import keep_traces, tracing_layers
 from aibrix_mw.server import Server, new_loop
 from aibrix_mw.settings import LogSettings, load
 from aibrix_mw.telemetry.logs import set_up_logging

@@ -16,6 +16,7 @@ from aibrix_mw.explain.limits import Counters, look
 from aibrix_mw.explain.pods import PodTable
 from aibrix_mw.explain.question import Question, body_of, parse_question, scope_of
 from aibrix_mw.explain.told import Applied, Asked, Choice, Credentials, Explanation, refusal_of
+from aibrix_mw.headers import text_of
 from aibrix_mw.keys import Key
 from aibrix_mw.middleware.auth import AllowanceMiddleware, find_key
 from aibrix_mw.middleware.model import ModelMiddleware
@@ -25,7 +26,7 @@ from aibrix_mw.middleware.routing import RoutingMiddleware
 from aibrix_mw.pods.candidates import candidates
 from aibrix_mw.pods.pod import Pod, Target
 from aibrix_mw.pods.registry import PodRegistry
-from aibrix_mw.profiles import BUILT_IN, ConfigProfile, source_of
+from aibrix_mw.profiles import ConfigProfile, source_of
 from aibrix_mw.request import InferenceRequest
 from aibrix_mw.scope import KEY, headers_of
 from aibrix_mw.strategies.plan import Plan
@@ -107,9 +108,8 @@ class Explainer:
 
     def _profile(self, told: Explanation, request: InferenceRequest, key: Key | None) -> ConfigProfile:
         profile = self.profile.select(request)
-        served = self.registry.find(request.requested_model)
-        config = served.config if served is not None else BUILT_IN
-        wanted = (request.header(b"config-profile") or b"").decode("utf-8", "replace")
+        config = self.registry.config(request.requested_model)
+        wanted = text_of(request.header(b"config-profile") or b"")
         source = source_of(config, wanted, profile, client_may_choose=self.profile.client_may_choose)
         told.profile = Applied(name=profile.name, source=source)
         if key is not None and self.allowance is not None and not self.allowance.allows(key, request, profile):

@@ -30,12 +30,12 @@ def parse_question(text: bytes) -> Question:
     """Read the question; InvalidRequest says what is wrong with it."""
     try:
         question = _decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequest(f"the question: {error}") from None
     if question.model is None and not question.body:
         raise InvalidRequest("the question needs a model, or a body that names one", param="model")
     for name, value in question.headers.items():
-        if not name.isascii() or any(ord(character) > 255 for character in value):
+        if not name.isascii() or any(character in "\r\n\0" for character in value):
             raise InvalidRequest(f"header {name} cannot be sent", param="headers")
     return question
 
@@ -52,7 +52,7 @@ def body_of(question: Question) -> bytes:
         return b'{"model":%b,"messages":[]}' % named
     try:
         members = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return raw  # the gateway says what is wrong with it
     return JsonObject(raw).edited({"model": named}) if members else b'{"model":%b}' % named
 
@@ -65,5 +65,5 @@ def scope_of(question: Question, paths: frozenset[str] = INFERENCE_PATHS) -> Sco
         "type": "http",
         "method": "POST",
         "path": question.path,
-        "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in question.headers.items()],
+        "headers": [(name.lower().encode(), value.encode()) for name, value in question.headers.items()],
     }

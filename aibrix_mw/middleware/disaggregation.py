@@ -163,7 +163,7 @@ def _members(request: InferenceRequest, way: Connector) -> JsonObject:
     """The body, in which no member that is to be changed is there twice: engines differ in which one they believe."""
     try:
         body = JsonObject(request.body)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequest(f"the body is not valid JSON: {error}") from None
     twice = body.twice(way.controlled)
     if twice is not None:

@@ -17,6 +17,7 @@ from aibrix_mw.errors import (
     UnknownModel,
     UnsupportedEncoding,
 )
+from aibrix_mw.headers import text_of
 from aibrix_mw.keys import cache_salt
 from aibrix_mw.multipart import FormModel, boundary_of
 from aibrix_mw.paths import INFERENCE_PATHS, route_path
@@ -155,7 +156,7 @@ class ModelMiddleware:
         if key is not None:
             return key.name
         user = headers.get(b"user") if self.trust_user_header else None
-        return user.decode("latin-1") if user else None
+        return text_of(user) if user else None
 
 
 def _changed(body: bytes | bytearray, name: str | None, tenant: str, form: FormModel | None) -> bytes | bytearray:
@@ -169,7 +170,8 @@ def _changed(body: bytes | bytearray, name: str | None, tenant: str, form: FormM
         edits["cache_salt"] = msgspec.json.encode(cache_salt(tenant))
     try:
         return JsonObject(body).edited(edits)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # in what has not been looked at
+    # in what has not been looked at, or is too deep for a stack that has grown since it was parsed
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequest(f"the body is not valid JSON: {error}") from None
 
 

@@ -6,11 +6,12 @@ from functools import partial
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aibrix_mw.errors import GatewayError, InvalidExternalFilter, UnsupportedValue
+from aibrix_mw.headers import text_of
 from aibrix_mw.paths import INFERENCE_PATHS
 from aibrix_mw.pods.candidates import candidates
 from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.pods.selector import Selector
-from aibrix_mw.profiles import BUILT_IN, ConfigProfile, ModelConfig
+from aibrix_mw.profiles import ConfigProfile, ModelConfig
 from aibrix_mw.request import InferenceRequest
 from aibrix_mw.scope import PLAN, PROFILE, InferencePaths, refuse
 from aibrix_mw.strategies.catalogue import Catalogue
@@ -86,8 +87,7 @@ class PlanMiddleware:
     def decide(self, request: InferenceRequest, profile: ConfigProfile) -> Plan:
         """How the request is to be routed, whether a pod can take it or not; GatewayError where nobody knows."""
         headers = request.headers
-        served = self.registry.find(request.requested_model)
-        config = served.config if served is not None else BUILT_IN
+        config = self.registry.config(request.requested_model)
         obey_client = not config.authoritative_routing_policy
         name, source = self._strategy_name(config, profile, headers if obey_client else _NO_HEADERS)
         strategy = self.catalogue.get(name, profile.routing_config, trusted=source != "header", profile=profile.name)
@@ -116,7 +116,7 @@ class PlanMiddleware:
             return config.locked_routing_strategy, "locked"
         wanted = headers.get(b"routing-strategy", b"").strip() if self.may_choose_strategy else b""
         if wanted:
-            return wanted.decode("latin-1"), "header"
+            return text_of(wanted), "header"
         if profile.routing_strategy:
             return profile.routing_strategy, "profile"
         return self.default_strategy, "default"
@@ -126,6 +126,6 @@ class PlanMiddleware:
         if not text:
             return None
         try:
-            return Selector(text.decode("latin-1"))
+            return Selector(text_of(text))
         except ValueError as error:
             raise InvalidExternalFilter(f"external-filter: {error}") from None

@@ -78,8 +78,6 @@ def _title(path: str) -> str:
 
 def _default(default: Any) -> str:  # noqa: ANN401
     value = list(default) if isinstance(default, tuple) else default
-    if hasattr(value, "factory"):  # an empty mapping
-        value = value.factory()
     return code(msgspec.json.encode(value).decode().replace('","', '", "'))
 
 

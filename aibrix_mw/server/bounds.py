@@ -4,9 +4,8 @@ from random import SystemRandom
 
 import msgspec
 
-from aibrix_mw.errors import Headers, error_body
+from aibrix_mw.errors import error_body
 
-_AROUND_TARGET = len("POST  HTTP/1.1\r\n\r\n")
 _random = SystemRandom()
 
 
@@ -54,8 +53,3 @@ class Deaf:
 
 
 DEAF = Deaf()
-
-
-def size_of(target: bytes, headers: Headers) -> int:
-    """Bytes of a head with its usual spaces and line ends; a header that is still arriving is not among them."""
-    return sum(len(name) + len(value) + 4 for name, value in headers) + len(target) + _AROUND_TARGET

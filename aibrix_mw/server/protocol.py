@@ -21,8 +21,9 @@ from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
 from aibrix_mw.client import ON_DISCONNECT, RAW_TARGET
+from aibrix_mw.head import size_of
 from aibrix_mw.server.alarm import Alarm
-from aibrix_mw.server.bounds import DEAF, MALFORMED, TOO_LARGE, TOO_SLOW, Bounds, Refusal, size_of
+from aibrix_mw.server.bounds import DEAF, MALFORMED, TOO_LARGE, TOO_SLOW, Bounds, Refusal
 from aibrix_mw.server.cycle import Cycle
 from aibrix_mw.server.target import TARGETS
 

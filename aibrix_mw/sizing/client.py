@@ -2,7 +2,7 @@
 
 Errors: `status_N` (an answer with status N), `connect` (no connection), `no_answer` (not a byte of the body in time),
 `stalled` (silence in the middle of the body), `reset` (the connection broke), `malformed` (no HTTP, or no events),
-`truncated` (an end without `[DONE]`), `error_event` (an error in the stream).
+`truncated` (an end without `[DONE]`), `empty` (an end without a token), `error_event` (an error in the stream).
 """
 
 import asyncio

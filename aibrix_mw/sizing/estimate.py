@@ -16,8 +16,6 @@ STUDENT = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.
 """Student's t, two-sided 95 %, for 1, 2, ... degrees of freedom; 2.13 stands for more."""
 _STEEPEST = 0.3
 """A share of late requests above this says only that the knee is passed: steps are stopped there."""
-
-
 _NEAREST = 1.07
 _FARTHEST = 1.2
 """So far beyond its end, in both directions, a confirmed bracket is not wrong."""

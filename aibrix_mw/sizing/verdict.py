@@ -18,8 +18,7 @@ _PAUSE = 10.0
 _PAUSE_SECONDS = 1.0
 """A pause of ten times the bound per token, and of a second at least, is no slow token any more."""
 SILENT = ("stalled", "no_answer")
-
-
+"""Errors of a target that says nothing."""
 UNBOUNDED = 1e9
 """No bound, as a number that JSON knows."""
 

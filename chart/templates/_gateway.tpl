@@ -10,7 +10,7 @@
 
 {{/* What clients of the gateway's own port speak. */}}
 {{- define "aibrix-mw.scheme" -}}
-{{- if .Values.secrets.tls.name }}https{{ else }}http{{ end -}}
+{{- if get (include "aibrix-mw.settings" . | fromYaml).listen "tls_cert_file" }}https{{ else }}http{{ end -}}
 {{- end }}
 
 {{/* Seconds from SIGTERM until streams may have ended: shutdown.delay + shutdown.grace, rounded up. */}}

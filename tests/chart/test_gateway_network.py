@@ -107,9 +107,16 @@ def test_no_preset_says_nothing():
 
 
 @pytest.mark.parametrize(("preset", "key"), [("nginx", NGINX_PREFIX), ("alb", ALB_PREFIX)])
-@pytest.mark.parametrize(("tls", "protocol"), [("", "HTTP"), ("cert", "HTTPS")])
+@pytest.mark.parametrize(
+    ("tls", "protocol"),
+    [
+        ({}, "HTTP"),
+        ({"secrets": {"tls": {"name": "cert"}}}, "HTTPS"),
+        ({"settings": {"listen": {"tls_cert_file": "/csi/tls.crt", "tls_key_file": "/csi/tls.key"}}}, "HTTPS"),
+    ],
+)
 def test_backend_protocol(preset, key, tls, protocol):
-    values = {"ingress": {"enabled": True, "preset": preset}, "secrets": {"tls": {"name": tls}}}
+    values = {"ingress": {"enabled": True, "preset": preset}, **tls}
     assert annotations(values)[key + "backend-protocol"] == protocol
 
 

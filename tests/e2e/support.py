@@ -44,9 +44,9 @@ class Process:
 
     @property
     def messages(self) -> list[str]:
-        """What a gateway has logged."""
-        lines = [line for line in self.output.splitlines() if line.startswith("{")]
-        return [json.loads(line)["message"] for line in lines]
+        """What a gateway has logged, but for the lines of requests."""
+        lines = [json.loads(line) for line in self.output.splitlines() if line.startswith("{")]
+        return [line["message"] for line in lines if "message" in line]
 
     def said(self, pattern: str) -> re.Match[str]:
         """Wait until the output has this in it."""

@@ -40,7 +40,11 @@ async def test_every_refusal_is_foretold(row):
         (b"{}", "the question needs a model, or a body that names one"),
         (b'{"modle": "m"}', "the question: Object contains unknown field `modle`"),
         (b'{"model": "m", "path": "/metrics"}', "/metrics is not a path that is forwarded to engines"),
-        ('{"model": "m", "headers": {"a": "\u20ac"}}'.encode(), "header a cannot be sent"),
+        (b'{"model": "m", "headers": {"a": "b\\r\\nc: d"}}', "header a cannot be sent"),
+        (
+            b'{"model": "m", "body": ' + b"[" * 100_000,
+            "the question: maximum recursion depth exceeded while deserializing an object",
+        ),
     ],
 )
 async def test_questions_that_are_none(question, message):

@@ -3,10 +3,14 @@
 import asyncio
 import json
 
+import msgspec
 import pytest
 
+from aibrix_mw.connectors.base import connector
+from aibrix_mw.errors import InvalidRequest
+from aibrix_mw.middleware.disaggregation import _members
 from tests.legs import PAIR, PARAMS, WHOLE, Engines, answer, disaggregated, leg
-from tests.support import BODY, SSE_HEADERS, FakeAnswer, ask, in_turn, settle
+from tests.support import BODY, SSE_HEADERS, FakeAnswer, ask, ask_for, in_turn, settle
 
 ANNOUNCED = {
     "do_remote_decode": True,
@@ -207,3 +211,9 @@ async def test_an_unknown_label_speaks_as_vllm_does():
     pods = [leg(1, "prefill", labels={"model.aibrix.ai/kv-connector-type": "x"}), *PAIR[1:]]
     async with disaggregated(pods=pods) as running:
         assert (await running.ask()).header("x-aibrix-pd") == b"fallback"  # not the same kind
+
+
+def test_a_body_too_deep_to_be_cut_is_refused():
+    request = msgspec.structs.replace(ask_for(), body=b'{"a": ' + b"[" * 100_000)
+    with pytest.raises(InvalidRequest, match="not valid JSON: maximum recursion depth exceeded"):
+        _members(request, connector("nixl"))

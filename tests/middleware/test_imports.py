@@ -34,7 +34,7 @@ NEEDS = {
     "aibrix_mw.middleware.routing": set(),
     "aibrix_mw.middleware.spans": set(),
     "aibrix_mw.middleware.tracing": {"opentelemetry"},
-    "aibrix_mw.observing": set(),
+    "aibrix_mw.parts.observing": set(),
     "aibrix_mw.middleware.strict_http": set(),
     "aibrix_mw.pods.kubernetes.namespaces": set(),
     "aibrix_mw.middleware.userlimit": set(),

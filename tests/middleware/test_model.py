@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aibrix_mw.middleware.model import ModelMiddleware
+from aibrix_mw.errors import InvalidRequest
+from aibrix_mw.middleware.model import ModelMiddleware, _changed
 from aibrix_mw.scope import OUTCOME, REQUEST
 from tests.support import BODY, CHAT, Client, ask, info, registry_of
 
@@ -72,6 +73,11 @@ async def test_what_is_known_of_a_request():
 async def test_the_user_header_needs_trust():
     assert (await resolved(headers=[(b"user", b"ann")], options={"trust_user_header": False})).user is None
     assert (await resolved(headers=[(b"user", b"")])).user is None
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+async def test_users_are_called_what_their_record_says(encoding):
+    assert (await resolved(headers=[(b"user", "jürgen".encode(encoding))])).user == "jürgen"
 
 
 async def test_an_alias_changes_only_the_name():
@@ -237,3 +243,8 @@ async def test_everything_else_passes_untouched(scope):
     assert (await client.ask()).body == b"inner"
     assert client.received == 0
     assert not [key for key in inner.scope if key.startswith("aibrix_mw")]
+
+
+def test_a_body_too_deep_to_be_changed_is_refused():
+    with pytest.raises(InvalidRequest, match="not valid JSON: maximum recursion depth exceeded"):
+        _changed(b'{"a": ' + b"[" * 100_000, "m", "", None)

@@ -94,6 +94,12 @@ async def test_a_strategy_of_ones_own():
         assert reply.header("target-pod") == b"pod-3"
 
 
+async def test_an_unknown_name_is_told_as_the_client_wrote_it():
+    async with Running() as running:
+        reply = await running.ask(headers=[(b"routing-strategy", "größte".encode())])
+    assert reply.json()["error"]["message"] == "incorrect routing strategy größte"
+
+
 async def test_a_list_is_told_as_visible_ascii():
     async with Running() as running:
         reply = await running.ask(headers=[(b"routing-strategy", b"least-request:6, session-affinity:4")])

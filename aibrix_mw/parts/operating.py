@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 
 from aibrix_mw.admin import Exposition, create_admin
+from aibrix_mw.admin.status import Sources, Status
 from aibrix_mw.explain.explainer import Explainer
 from aibrix_mw.explain.limits import Counters
-from aibrix_mw.status import Sources, Status
 
 if TYPE_CHECKING:  # above this
     from aibrix_mw.app import Gateway

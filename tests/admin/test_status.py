@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from aibrix_mw.choosing import WATCHED, WATCHED_SECONDS
-from aibrix_mw.observing import keep_traces, tracing_layers
+from aibrix_mw.parts.choosing import WATCHED, WATCHED_SECONDS
+from aibrix_mw.parts.observing import keep_traces, tracing_layers
 from aibrix_mw.pods.engine_metrics import EngineMetrics
 from aibrix_mw.settings import from_dict
 from tests.explain.test_limits import at_rest
@@ -130,7 +130,7 @@ async def test_traces():
     assert (good["outcome"], good["strategy"], good["error"]) == ("ok", "least-request", False)
     server, route, client = good["spans"]
     assert [span["kind"] for span in (server, route, client)] == ["server", "internal", "client"]
-    assert route["label"] == "route · pod-1"
+    assert (server["label"], route["label"]) == ("POST /v1/chat/completions", "route · pod-1")
     assert "first_token" in [name for name, _ in client["events"]]
     assert 0 <= client["offset"] <= client["offset"] + client["seconds"] <= good["seconds"] + 0.001
 

@@ -8,11 +8,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from aibrix_mw.admin.status import page
 from aibrix_mw.client import BodyReader
 from aibrix_mw.endpoints import probe_routes
 from aibrix_mw.errors import GatewayError, error_body
 from aibrix_mw.lifecycle import Lifecycle
-from aibrix_mw.status import page
 
 Exposition = Callable[[str], tuple[bytes, str]]
 Explain = Callable[[bytes], Awaitable[bytes]]

@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable
 
 from aibrix_mw.errors import Fault
-from aibrix_mw.extras import kubernetes_pods
 from aibrix_mw.lifecycle import Lifecycle
+from aibrix_mw.parts.extras import kubernetes_pods
 from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.pods.static import PodFile
 from aibrix_mw.settings import Settings

@@ -6,17 +6,18 @@ import json
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from starlette.applications import Starlette
 from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
 
-from aibrix_mw.status import page
+from aibrix_mw.admin.status import page
+from tests.admin.test_status import CONFIG, status, tracing
 from tests.legs import PAIR, leg
 from tests.serving import listening
 from tests.support import info
-from tests.test_status import CONFIG, status, tracing
 
 CHROMIUM = shutil.which("chromium") or ""
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs the system package chromium")
@@ -92,3 +93,10 @@ async def test_nothing_is_wider_than_the_screen(tmp_path, running, width):
     assert complaints == []
     assert "Last traces" in found["text"]
     assert (found["width"], found["wide"]) == (width, [])
+
+
+@pytest.mark.parametrize("name", ["status.png", "status-phone.png"])
+def test_the_pictures_of_it_are_small(name):
+    picture = (Path(__file__).parents[2] / "examples" / name).read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert len(picture) < 60_000

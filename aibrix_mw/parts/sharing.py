@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable, Collection
 
 from starlette.types import ASGIApp
 
-from aibrix_mw.counting import Counting
 from aibrix_mw.limiting.limiter import SharedLimiter
 from aibrix_mw.middleware.userlimit import UserLimitMiddleware
+from aibrix_mw.parts.counting import Counting
 from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.settings import Settings, UsersSettings
 from aibrix_mw.shared.charges import Charges

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from aibrix_mw.errors import ConfigurationError
-from aibrix_mw.observing import exports, keep_traces, open_tracing, tracing_layers
+from aibrix_mw.parts.observing import exports, keep_traces, open_tracing, tracing_layers
 from aibrix_mw.settings import from_dict
 
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}

@@ -1,6 +1,6 @@
 """Parts that need an extra of the package: imported only when they are on, missed with a word on what to install."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from starlette.middleware import Middleware
@@ -13,20 +13,11 @@ from aibrix_mw.middleware.refusals import RefusalsMiddleware
 from aibrix_mw.pods.pod import Pod
 from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.refusals import Refusals
-from aibrix_mw.settings import Settings, StreamSettings
+from aibrix_mw.settings import Settings
 from aibrix_mw.strategies.catalogue import Catalogue
 
 if TYPE_CHECKING:
     from aibrix_mw.pods.kubernetes.discovery import KubernetesPods
-
-
-def keep_alive(settings: StreamSettings, paths: Collection[str]) -> list[Middleware]:
-    """What tells readers of events that the gateway is still there; nothing when it is off."""
-    if not settings.keepalive:
-        return []
-    from aibrix_mw.middleware.keepalive import KeepaliveMiddleware
-
-    return [Middleware(KeepaliveMiddleware, interval=settings.keepalive, paths=paths)]
 
 
 def kubernetes_pods(settings: Settings, registry: PodRegistry) -> "KubernetesPods | None":
