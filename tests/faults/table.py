@@ -189,7 +189,7 @@ TABLE: dict[int, tuple[str, ...]] = {
     ),
     65: (
         LIMITING + "behaviour.py::test_a_limit_that_changes_applies_to_the_same_count",
-        "tests/test_counting.py::test_a_limit_of_the_settings_changes_at_once",
+        "tests/parts/test_counting.py::test_a_limit_of_the_settings_changes_at_once",
     ),
     66: (
         LIMITING + "deployments.py::test_sentinel_fails_over",
