@@ -99,8 +99,7 @@ class Lines:
     def _source(self, request: InferenceRequest, profile: ConfigProfile) -> str:
         """Why this profile applied: `header`, `auto`, or `default`."""
         wanted = text_of(request.header(b"config-profile") or b"")
-        served = self.registry.find(request.requested_model) if self.registry is not None else None
-        config = served.config if served is not None else BUILT_IN
+        config = self.registry.config(request.requested_model) if self.registry is not None else BUILT_IN
         return source_of(config, wanted, profile, client_may_choose=self.client_may_choose)
 
 

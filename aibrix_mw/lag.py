@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 
 from aibrix_mw.lifecycle import Lifecycle
@@ -16,11 +17,12 @@ QUIET = 10.0
 
 
 class LoopLag:
-    """Sets `lifecycle.lagging` while two samples in a row have come more than `largest` seconds too late.
+    """Sets `lifecycle.lagging` while samples come more than `largest` seconds too late.
 
-    A sample is due every `interval` seconds, whatever the number of requests. One that is late tells of a stall, which
-    is over then: a busy neighbour, a large file. Where there is too much to do the next one is late too. Requests that
-    arrive in a long turn of the loop are taken up after the sample that was due in it, so that it judges them.
+    A sample is due every `interval` seconds, whatever the number of requests. A first one that is late counts if the
+    loop's own thread has been busy for as long: else somebody else had the processor, which is over then, unless the
+    next one is late too. Requests that arrive in a long turn of the loop are taken up after the sample that was due in
+    it, so that it judges them.
     """
 
     def __init__(
@@ -30,12 +32,14 @@ class LoopLag:
         *,
         clock: Callable[[], float] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        busy: Callable[[], float] = time.thread_time,
     ) -> None:
         self.lifecycle = lifecycle
         self.largest = largest
         self.interval = max(largest / SAMPLES, SHORTEST)
         self._clock = clock
         self._sleep = sleep
+        self._busy = busy
         self._late = False
         self._told: float | None = None
 
@@ -44,16 +48,16 @@ class LoopLag:
         clock = self._clock or asyncio.get_running_loop().time
         try:
             while True:
-                due = clock() + self.interval
+                due, worked = clock() + self.interval, self._busy()
                 await self._sleep(self.interval)
-                self.see(clock() - due, clock())
+                self.see(clock() - due, self._busy() - worked, clock())
         finally:
             self.lifecycle.lagging = False
 
-    def see(self, lag: float, now: float) -> None:
-        """Judge one sample."""
+    def see(self, lag: float, busy: float, now: float) -> None:
+        """Judge one sample: how late it came at `now`, and how much of that time the thread has worked."""
         late = lag > self.largest
-        self.lifecycle.lagging = lagging = late and self._late
+        self.lifecycle.lagging = lagging = late and (self._late or busy > self.largest)
         self._late = late
         if lagging and (self._told is None or now - self._told >= QUIET):
             self._told = now

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aibrix_mw.head import head_of
+from aibrix_mw.head import head_of, size_of
 
 VISIBLE = st.binary(max_size=20).filter(lambda text: not {0, 10, 13} & set(text))
 
@@ -26,3 +26,8 @@ def test_a_break_that_is_not_ours_is_refused(mark, place):
     texts[place] += mark + b"x"
     with pytest.raises(ValueError, match="line break or a NUL"):
         head_of(texts["start"], [(texts["name"], texts["value"])], b"\r\n")
+
+
+@given(VISIBLE, st.lists(st.tuples(VISIBLE, VISIBLE), max_size=5))
+def test_the_size_is_that_on_the_wire(target, headers):
+    assert size_of(target, headers) == len(head_of(b"POST %b HTTP/1.1" % target, headers, b"\r\n"))

@@ -10,9 +10,10 @@ from tests.support import Clock, Running, settle
 class Late:
     """A clock whose sleeps take longer than asked for, by what the test says."""
 
-    def __init__(self, *lags):
+    def __init__(self, *lags, works=False):
         self.clock = Clock()
         self.lags = list(lags)
+        self.busy = self.clock if works else lambda: 0.0
         self.seen = []
 
     async def sleep(self, seconds):
@@ -22,7 +23,7 @@ class Late:
 
     async def run(self, largest=0.25):
         lifecycle = Lifecycle()
-        lag = LoopLag(lifecycle, largest, clock=self.clock, sleep=self.sleep)
+        lag = LoopLag(lifecycle, largest, clock=self.clock, sleep=self.sleep, busy=self.busy)
         judge = lag.see
 
         def see(*sample):
@@ -39,6 +40,12 @@ async def test_f41_two_late_samples_in_a_row():
     lifecycle, _ = await late.run()
     assert late.seen == [False, False, True, True, False, False, False, False]
     assert not lifecycle.lagging  # nor after the end
+
+
+async def test_f41_one_late_sample_for_which_the_loop_itself_is_to_blame():
+    late = Late(0.0, 0.3, 0.0, 0.2, 0.26, works=True)
+    await late.run()
+    assert late.seen == [False, True, False, False, True]
 
 
 async def test_samples_are_as_rare_as_they_may_be():

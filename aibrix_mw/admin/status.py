@@ -18,7 +18,7 @@ from aibrix_mw.pods.churn import Churn
 from aibrix_mw.pods.pod import Pod
 from aibrix_mw.pods.registry import PodRegistry, Served
 from aibrix_mw.pods.roles import role_of
-from aibrix_mw.profiles import BUILT_IN, ConfigProfile, ModelConfig
+from aibrix_mw.profiles import ConfigProfile, ModelConfig
 from aibrix_mw.refusals import Refusals
 
 if TYPE_CHECKING:  # needs an extra
@@ -99,8 +99,7 @@ class Status:
     def _model(
         self, model: str, pods: tuple[Pod, ...], names: dict[str, Served], ejected: Collection[Pod], limits: Limits
     ) -> State:
-        served = self.sources.registry.find(model)
-        config = served.config if served is not None else BUILT_IN
+        config = self.sources.registry.config(model)
         churn, now = self.sources.registry.churn, self.clock()
         return {
             "names": sorted(name for name, served in names.items() if served.model == model),

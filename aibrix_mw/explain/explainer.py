@@ -26,7 +26,7 @@ from aibrix_mw.middleware.routing import RoutingMiddleware
 from aibrix_mw.pods.candidates import candidates
 from aibrix_mw.pods.pod import Pod, Target
 from aibrix_mw.pods.registry import PodRegistry
-from aibrix_mw.profiles import BUILT_IN, ConfigProfile, source_of
+from aibrix_mw.profiles import ConfigProfile, source_of
 from aibrix_mw.request import InferenceRequest
 from aibrix_mw.scope import KEY, headers_of
 from aibrix_mw.strategies.plan import Plan
@@ -108,8 +108,7 @@ class Explainer:
 
     def _profile(self, told: Explanation, request: InferenceRequest, key: Key | None) -> ConfigProfile:
         profile = self.profile.select(request)
-        served = self.registry.find(request.requested_model)
-        config = served.config if served is not None else BUILT_IN
+        config = self.registry.config(request.requested_model)
         wanted = text_of(request.header(b"config-profile") or b"")
         source = source_of(config, wanted, profile, client_may_choose=self.profile.client_may_choose)
         told.profile = Applied(name=profile.name, source=source)

@@ -1,4 +1,7 @@
-"""What middlewares ask: may this request pass, and take back what it did not use."""
+"""What middlewares ask: may this request pass, and take back what it did not use.
+
+The file is long because whoever asks, the trip under way and what holds while the store is away share one state.
+"""
 
 import asyncio
 import math

@@ -4,7 +4,7 @@ from math import ceil, floor
 
 from aibrix_mw.limiting.quota import Quota, Quotas
 from aibrix_mw.pods.registry import PodRegistry
-from aibrix_mw.profiles import BUILT_IN, BUILT_IN_PROFILE, ConfigProfile
+from aibrix_mw.profiles import BUILT_IN_PROFILE, ConfigProfile
 from aibrix_mw.request import InferenceRequest
 
 _LONGEST_WINDOW = 3600
@@ -24,8 +24,7 @@ class ModelQuotas:
 
     def of(self, request: InferenceRequest, profile: ConfigProfile) -> Quotas | None:
         """The quotas of a request; None when it has no limit."""
-        served = self.registry.find(request.requested_model)
-        total = (served.config if served is not None else BUILT_IN).requests_per_second
+        total = self.registry.config(request.requested_model).requests_per_second
         if total <= 0 and not profile.limited:
             return None
         pods = len(self.registry.serving(request.model)) if profile.requests_per_second_per_replica > 0 else 0
@@ -39,8 +38,7 @@ class ModelQuotas:
         """The quotas of every model and profile that has any; profile "" stands for all of the model's."""
         found: dict[tuple[str, str], Quotas] = {}
         for model in self.registry.models():
-            served = self.registry.find(model)
-            config = served.config if served is not None else BUILT_IN
+            config = self.registry.config(model)
             pods = len(self.registry.serving(model))
             for name, profile in config.profiles.items():
                 if profile.limited:
@@ -53,8 +51,7 @@ class ModelQuotas:
         """Requests per second that may pass, by model and profile; profile "" stands for all of the model's."""
         found: dict[tuple[str, str], float] = {}
         for model in self.registry.models():
-            served = self.registry.find(model)
-            config = served.config if served is not None else BUILT_IN
+            config = self.registry.config(model)
             for name, profile in config.profiles.items():
                 if profile.limited:
                     found[model, name] = _limit(profile, len(self.registry.serving(model)))[2]

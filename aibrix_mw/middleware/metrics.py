@@ -70,6 +70,10 @@ class MetricsMiddleware:
         if outcome is not None:
             self._record(scope, outcome, usage.usage, begun)
 
+    def refused(self, status: int, path: str) -> None:
+        """Count what a server has refused before it was a request."""
+        self._record({"type": "http", "path": path}, Outcome(name="bad_request", status=status), None, self.clock())
+
     def _record(self, scope: Scope, outcome: Outcome, usage: Usage | None, begun: float) -> None:
         metrics = self.metrics
         ended = self.clock()

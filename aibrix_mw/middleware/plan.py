@@ -11,7 +11,7 @@ from aibrix_mw.paths import INFERENCE_PATHS
 from aibrix_mw.pods.candidates import candidates
 from aibrix_mw.pods.registry import PodRegistry
 from aibrix_mw.pods.selector import Selector
-from aibrix_mw.profiles import BUILT_IN, ConfigProfile, ModelConfig
+from aibrix_mw.profiles import ConfigProfile, ModelConfig
 from aibrix_mw.request import InferenceRequest
 from aibrix_mw.scope import PLAN, PROFILE, InferencePaths, refuse
 from aibrix_mw.strategies.catalogue import Catalogue
@@ -87,8 +87,7 @@ class PlanMiddleware:
     def decide(self, request: InferenceRequest, profile: ConfigProfile) -> Plan:
         """How the request is to be routed, whether a pod can take it or not; GatewayError where nobody knows."""
         headers = request.headers
-        served = self.registry.find(request.requested_model)
-        config = served.config if served is not None else BUILT_IN
+        config = self.registry.config(request.requested_model)
         obey_client = not config.authoritative_routing_policy
         name, source = self._strategy_name(config, profile, headers if obey_client else _NO_HEADERS)
         strategy = self.catalogue.get(name, profile.routing_config, trusted=source != "header", profile=profile.name)

@@ -9,7 +9,7 @@ from aibrix_mw.errors import Headers, reflect
 from aibrix_mw.headers import text_of
 from aibrix_mw.paths import INFERENCE_PATHS
 from aibrix_mw.pods.registry import PodRegistry
-from aibrix_mw.profiles import BUILT_IN, ConfigProfile
+from aibrix_mw.profiles import ConfigProfile
 from aibrix_mw.request import InferenceRequest
 from aibrix_mw.scope import PROFILE, InferencePaths, answer_headers
 
@@ -46,8 +46,7 @@ class ProfileMiddleware:
 
     def select(self, request: InferenceRequest) -> ConfigProfile:
         """The profile that applies."""
-        served = self.registry.find(request.requested_model)
-        config = served.config if served is not None else BUILT_IN
+        config = self.registry.config(request.requested_model)
         wanted = request.headers.get(b"config-profile")
         if wanted is None or config.authoritative_routing_policy or not self.client_may_choose:
             return config.select()

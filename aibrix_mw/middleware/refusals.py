@@ -2,6 +2,7 @@
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from aibrix_mw.outcome import Outcome
 from aibrix_mw.refusals import Refusals
 from aibrix_mw.scope import OUTCOME
 
@@ -12,6 +13,10 @@ class RefusalsMiddleware:
     def __init__(self, app: ASGIApp, *, refusals: Refusals) -> None:
         self.app = app
         self.refusals = refusals
+
+    def refused(self, status: int, path: str) -> None:
+        """Take note of what a server has refused before it was a request."""
+        self.refusals.note({"type": "http", "path": path}, Outcome(name="bad_request", status=status))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the inner application."""

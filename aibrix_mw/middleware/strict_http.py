@@ -7,12 +7,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aibrix_mw.client import RAW_TARGET
 from aibrix_mw.errors import GatewayError, HeadTooLarge, InvalidHead
+from aibrix_mw.head import size_of
 from aibrix_mw.headers import LOOK_ALIKES
 from aibrix_mw.scope import headers_of, refuse
 
 MAX_TARGET_BYTES: Final = 8192
 
-_AROUND_TARGET: Final = len("POST  HTTP/1.1\r\n\r\n")
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 _NAME: Final = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
@@ -84,16 +84,14 @@ class StrictHttpMiddleware:
     def _as_it_arrived(self, scope: Scope) -> GatewayError | None:
         """What our own server refuses on the wire."""
         headers = scope["headers"]
-        size = len(_target_of(scope)) + _AROUND_TARGET
         for name, value in headers:
-            size += len(name) + len(value) + 4
             if not _NAME.fullmatch(name) or _CONTROL.search(value):
                 return InvalidHead("a header has a character that none may have")
             if name == b"content-length" and not value.isdigit():
                 return InvalidHead("content-length is not a number")
         if len(headers) > self.max_headers:
             return HeadTooLarge(f"the request has more than {self.max_headers} headers")
-        if size > self.max_header_bytes:
+        if size_of(_target_of(scope), headers) > self.max_header_bytes:
             return HeadTooLarge(f"the head of the request is larger than {self.max_header_bytes} bytes")
         return None
 

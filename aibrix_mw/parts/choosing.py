@@ -9,8 +9,8 @@ from aibrix_mw.errors import ConfigurationError, Fault
 from aibrix_mw.pods.admission import Admission
 from aibrix_mw.pods.ejection import Ejection
 from aibrix_mw.pods.registry import PodRegistry
-from aibrix_mw.pods.scraper import Scraper, Sharing
-from aibrix_mw.profiles import BUILT_IN, Reader
+from aibrix_mw.pods.scraper import Scraper, ScrapeSharing
+from aibrix_mw.profiles import Reader
 from aibrix_mw.settings import RoutingSettings, ScrapeSettings, Settings
 from aibrix_mw.strategies.base import Strategy
 from aibrix_mw.strategies.catalogue import Catalogue, load_class
@@ -60,7 +60,7 @@ class Choosing:
             raise ConfigurationError([Fault("routing.session_key_file", f"{file}: {error.strerror}")]) from None
         self.catalogue.preset("session-affinity", {"sessionKey": key[:64]})
 
-    def scraper(self, scrape: ScrapeSettings, upstream: Upstream, sharing: Sharing | None) -> Scraper:
+    def scraper(self, scrape: ScrapeSettings, upstream: Upstream, sharing: ScrapeSharing | None) -> Scraper:
         """What asks engines for as much as the strategies in use look at."""
         fetch = Fetch(upstream, scrape.timeout)
         return Scraper(self.registry, fetch, self.needs, interval=scrape.interval, sharing=sharing)
@@ -75,9 +75,7 @@ class Choosing:
 
     def needs(self, model: str) -> frozenset[str]:
         """What strategies want to know of the model's engines, and those who look at the status."""
-        served = self.registry.find(model)
-        config = served.config if served is not None else BUILT_IN
-        needed = self.catalogue.needs(model, config, self.routing.default_strategy)
+        needed = self.catalogue.needs(model, self.registry.config(model), self.routing.default_strategy)
         return needed | WATCHED if time.monotonic() - self._watched < WATCHED_SECONDS else needed
 
 

@@ -1,7 +1,8 @@
 """Who is there: models, the names they answer to, and their pods.
 
 Readers look up an immutable `Served` by name; only discovery and the settings file write. A pod keeps its object as
-long as its uid lives, whichever way its description changes.
+long as its uid lives, whichever way its description changes. The file is long because a change of pods, names and
+configuration is published in one step.
 """
 
 import logging
@@ -15,7 +16,7 @@ from aibrix_mw.errors import Fault
 from aibrix_mw.pods.churn import Churn
 from aibrix_mw.pods.model import NOTHING, Check, ModelDefinition, ModelState, Served, read_annotation
 from aibrix_mw.pods.pod import Pod, PodInfo
-from aibrix_mw.profiles import OwnOptions
+from aibrix_mw.profiles import BUILT_IN, ModelConfig, OwnOptions
 
 __all__ = ["ModelDefinition", "PodRegistry", "Served"]
 
@@ -73,6 +74,13 @@ class PodRegistry:
         if served is None or served.pods or self._is_remembered(served.model):
             return served
         return None
+
+    def config(self, name: str) -> ModelConfig:
+        """The configuration of what the name stands for; the built-in one where that is nothing."""
+        served = self._served.get(name)
+        if served is not None and (served.pods or self._is_remembered(served.model)):
+            return served.config
+        return BUILT_IN
 
     def serving(self, name: str) -> tuple[Pod, ...]:
         """The routable pods behind a name; empty when there are none."""

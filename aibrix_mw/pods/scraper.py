@@ -29,7 +29,7 @@ AT_ONCE = 256
 Fields = frozenset[str]
 
 
-class Sharing(Protocol):
+class ScrapeSharing(Protocol):
     """What replicas do for each other, so that each engine is asked once an interval and not once a replica."""
 
     changed: Callable[[], object]
@@ -98,7 +98,7 @@ class Scraper:
         needs: Callable[[str], Fields],
         *,
         interval: float = 1.0,
-        sharing: Sharing | None = None,
+        sharing: ScrapeSharing | None = None,
         clock: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
@@ -107,7 +107,7 @@ class Scraper:
         self.fetch = fetch
         self.needs = needs
         self.interval = interval
-        self.sharing: Sharing = sharing or Alone()
+        self.sharing: ScrapeSharing = sharing or Alone()
         self.clock = clock
         self.rng = rng or random.Random()
         self.sleep = sleep

@@ -14,6 +14,7 @@ from typing import Any
 
 from aibrix_mw.app import Gateway
 from aibrix_mw.server.bounds import Bounds
+from aibrix_mw.server.heap import keep_whole
 from aibrix_mw.server.listener import Listener
 from aibrix_mw.settings import Settings
 
@@ -33,7 +34,14 @@ class Server:
             gateway.stack,  # the life of the gateway is `run`, not the server's lifespan
             listen.host,
             listen.port,
-            bounds=Bounds(listen.header_timeout, listen.body_timeout, limits.max_header_bytes, limits.max_headers),
+            bounds=Bounds(
+                listen.header_timeout,
+                listen.body_timeout,
+                limits.max_header_bytes,
+                limits.max_headers,
+                # the layer that counts requests, which these never become
+                next(layer.refused for layer in gateway.layers.values() if hasattr(layer, "refused")),
+            ),
             timeout_keep_alive=listen.keep_alive,
             ssl_certfile=listen.tls_cert_file,
             ssl_keyfile=listen.tls_key_file,
@@ -109,6 +117,7 @@ def in_flight_cap(settings: Settings) -> int:
 
 def serve_gateway(gateway: Gateway, on_ready: Callable[[Server], None] | None = None) -> None:
     """Serve the gateway on its two ports until SIGTERM or SIGINT; on uvloop."""
+    keep_whole()
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(Server(gateway).run(on_ready))
 

@@ -21,8 +21,9 @@ from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
 from aibrix_mw.client import ON_DISCONNECT, RAW_TARGET
+from aibrix_mw.head import size_of
 from aibrix_mw.server.alarm import Alarm
-from aibrix_mw.server.bounds import DEAF, MALFORMED, TOO_LARGE, TOO_SLOW, Bounds, Refusal, size_of
+from aibrix_mw.server.bounds import DEAF, MALFORMED, TOO_LARGE, TOO_SLOW, Bounds, Refusal, path_of
 from aibrix_mw.server.cycle import Cycle
 from aibrix_mw.server.target import TARGETS
 
@@ -78,6 +79,7 @@ class GatewayProtocol:
         self.body_timeout = float(given.body_timeout)
         self.max_header_bytes = given.max_header_bytes
         self.max_headers = given.max_headers
+        self._refused = given.refused
         self._arriving = _NOTHING
         self._size = 0  # of what is being parsed, with the pieces of an unfinished head before it
         self._kept = 0  # bytes of those pieces; in a body, bytes around it since there was any of it
@@ -215,6 +217,8 @@ class GatewayProtocol:
         else:
             if self._running is not None:
                 self._running.disconnect()
+            elif self._refused is not None:
+                self._refused(refusal.status, path_of(self.url))
             self._to_start = None
             self.transport.write(refusal.answer(self.url))
             self._hang_up(linger=refusal is TOO_LARGE)

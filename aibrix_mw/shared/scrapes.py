@@ -60,7 +60,7 @@ class _Subject:
 
 
 class SharedScrapes:
-    """Shares the asking of engines with other gateways: `Sharing` for the scraper, `Bulletin` for the exchange.
+    """Shares the asking of engines with other gateways: `ScrapeSharing` for the scraper, `Bulletin` for the exchange.
 
     `every` is the scrape interval in seconds. Nothing is asked before the exchange has had its first turn; while the
     store is away this gateway asks all engines itself.

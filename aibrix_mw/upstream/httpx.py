@@ -2,7 +2,8 @@
 
 What travels is what http1.py sends, byte for byte; which connection it travels on is the business of the client's own
 pool, and so is what the transport makes of bytes after the end of an answer. The cost is httpx's: several times that
-of http1.py.
+of http1.py. The file is long because httpx hides what retries and timers must know: which connection a request went out
+on, how far it came, and what the transport's exceptions mean.
 """
 
 import asyncio

@@ -5,6 +5,17 @@ FAULTS = 77
 HEADS = "tests/faults/test_heads.py::"
 ROWS = "tests/faults/test_raw_requests.py::"
 ANSWERS = "tests/faults/test_answers.py::"
+FAILOVER = "tests/middleware/test_failover.py::"
+EJECTION = "tests/pods/test_ejection.py::"
+EJECTED = "tests/middleware/test_ejection.py::"
+KUBERNETES = "tests/pods/kubernetes/test_"
+LIMITING = "tests/limiting/test_"
+OVERLOAD = "tests/faults/test_overload.py::"
+BUFFERED = "tests/faults/test_buffered.py::"
+WAITING = "tests/test_waiting.py::"
+DRAIN = "tests/e2e/test_drain.py::"
+PREFILL = "tests/middleware/test_disaggregation_faults.py::"
+TIMERS = "tests/upstream/test_timers.py::"
 H11 = ROWS + "test_under_uvicorn_with_h11"
 
 TABLE: dict[int, tuple[str, ...]] = {
@@ -51,10 +62,139 @@ TABLE: dict[int, tuple[str, ...]] = {
         HEADS + "test_f18_a_request_hidden_in_a_body_is_not_served",
         HEADS + "test_f18_a_request_within_a_body_is_a_body",
     ),
+    19: (
+        FAILOVER + "test_another_pod_answers",
+        "tests/middleware/test_tracing_outcomes.py::test_failover",
+        TIMERS + "test_nobody_there",
+    ),
+    20: (
+        FAILOVER + "test_f20_no_pod_answers",
+        FAILOVER + "test_f20_the_last_real_answer_is_passed_on",
+        FAILOVER + "test_f20_f31_other_answers_are_passed_on_at_once",
+    ),
+    21: (
+        FAILOVER + "test_f21_extra_paths_are_tried_once",
+        "tests/middleware/test_model.py::test_f21_nobody_knows_of_other_paths",
+    ),
+    22: ("tests/test_retry.py::test_f22_amplification_is_bounded", FAILOVER + "test_f22_the_budget_bounds_retries"),
+    23: (
+        FAILOVER + "test_f23_the_same_pod_only_if_it_is_the_only_one",
+        FAILOVER + "test_f24_timers_run_over_all_attempts",
+        PREFILL + "test_the_time_for_all_attempts_runs_out_in_prefill",
+    ),
+    24: (
+        FAILOVER + "test_f24_timeouts_are_not_repeated",
+        FAILOVER + "test_f24_timers_run_over_all_attempts",
+        TIMERS + "test_no_head",
+    ),
+    25: (
+        "tests/test_proxy.py::test_f25_a_timer_that_ends_before_the_first_byte",
+        "tests/test_proxy_truncation.py::test_f25_an_idle_gap",
+        TIMERS + "test_no_head",
+        TIMERS + "test_the_gap_between_bytes",
+    ),
+    26: (
+        EJECTION + "test_failures_in_a_row",
+        EJECTION + "test_exactly_one_probe",
+        EJECTED + "test_what_counts_against_a_pod",
+        EJECTED + "test_one_probe_and_what_comes_of_it",
+    ),
+    27: (EJECTION + "test_failures_in_a_row", EJECTED + "test_what_counts_against_a_pod"),
+    28: (EJECTION + "test_at_most_the_share", EJECTED + "test_most_pods_fail"),
+    29: (EJECTION + "test_the_wait_doubles_up_to_the_cap", EJECTED + "test_one_probe_and_what_comes_of_it"),
+    30: (EJECTION + "test_simultaneous_failures_eject_once", EJECTED + "test_simultaneous_failures"),
+    31: (EJECTED + "test_what_never_does", OVERLOAD + "test_f31_a_thousand_client_errors_eject_nobody"),
+    32: (
+        OVERLOAD + "test_f32_no_pod_is_said_at_once_and_costs_nothing",
+        WAITING + "test_f32_without_a_room_nobody_waits",
+    ),
+    33: (EJECTED + "test_a_new_pod_gets_little_at_first", "tests/pods/test_slow_start.py::test_the_ramp"),
+    34: (
+        "tests/strategies/test_single.py::test_power_of_two_keeps_the_load_even",
+        OVERLOAD + "test_f34_a_slow_pod_gets_less_than_half",
+    ),
+    35: (
+        FAILOVER + "test_f35_a_body_over_the_replay_size_is_tried_once",
+        "tests/middleware/test_model.py::test_f35_large_bodies_are_not_repeatable",
+    ),
+    36: (
+        WAITING + "test_f36_who_waits_is_served_by_a_pod_that_turns_ready",
+        WAITING + "test_f36_at_the_deadline_it_is_refused",
+    ),
+    37: (
+        "tests/e2e/test_sockets.py::test_f37_the_engine_knows_within_100_ms",
+        "tests/e2e/test_sockets.py::test_f37_while_connecting",
+        WAITING + "test_f37_a_client_that_leaves_while_it_waits",
+        "tests/test_proxy_client_gone.py::test_while_streaming",
+    ),
+    38: ("tests/test_proxy_client_gone.py::test_f38_nothing_more_is_read_from_the_engine",),
+    39: (OVERLOAD + "test_f39_fifty_above_the_cap", "tests/middleware/test_gate.py::test_f39_over_the_cap"),
+    40: (
+        OVERLOAD + "test_f40_twenty_clients_that_do_not_read",
+        "tests/upstream/test_pressure.py::test_twenty_stalled_readers_take_no_memory",
+    ),
+    41: (
+        OVERLOAD + "test_f41_who_is_let_in_is_served_as_ever",
+        "tests/test_lag.py::test_f41_a_gateway_sheds_while_it_lags",
+        "tests/test_lag.py::test_f41_two_late_samples_in_a_row",
+    ),
     42: (
         "tests/faults/test_slow_clients.py::test_f42_who_is_too_slow_is_closed",
         "tests/server/test_bounds.py::test_a_head_must_be_there_in_time",
         "tests/server/test_bounds.py::test_a_body_must_go_on",
+    ),
+    43: (
+        "tests/faults/test_rolling_restart.py::test_f43_two_gateways_restart_in_turn",
+        DRAIN + "test_sigterm_lets_everything_finish",
+    ),
+    44: (DRAIN + "test_a_stream_longer_than_the_grace_is_cut",),
+    45: (DRAIN + "test_sigterm_lets_everything_finish",),
+    46: (DRAIN + "test_sigterm_while_it_starts",),
+    47: (KUBERNETES + "gateway.py::test_f47_not_ready_while_streaming",),
+    48: (
+        KUBERNETES + "discovery.py::test_f48_terminating_pods",
+        KUBERNETES + "gateway.py::test_f48_only_terminating_pods_are_left",
+    ),
+    49: (
+        KUBERNETES + "trouble.py::test_f49_the_api_server_is_away",
+        KUBERNETES + "gateway.py::test_f49_an_outage_under_load",
+    ),
+    50: (
+        KUBERNETES + "trouble.py::test_f50_the_version_is_gone",
+        KUBERNETES + "trouble.py::test_f50_compaction_while_watching",
+    ),
+    51: (KUBERNETES + "discovery.py::test_f51_an_address_is_used_again",),
+    52: (KUBERNETES + "discovery.py::test_f52_the_model_label_changes",),
+    53: (KUBERNETES + "discovery.py::test_f53_an_invalid_annotation",),
+    54: (LIMITING + "replicas.py::test_exactly_the_limit_in_every_window",),
+    55: (LIMITING + "outage.py::test_under_load", LIMITING + "limiter_failures.py::test_the_policy_decides"),
+    56: (LIMITING + "limiter_failures.py::test_the_breaker_asks_once_every_five_seconds",),
+    57: (LIMITING + "redis.py::test_a_restart_loses_the_count_and_no_more", LIMITING + "outage.py::test_under_load"),
+    58: (LIMITING + "deployments.py::test_what_the_store_does_not_permit_is_said",),
+    59: (LIMITING + "memory.py::test_twice_the_limit_across_a_boundary",),
+    60: (
+        LIMITING + "replicas.py::test_exactly_the_limit_in_every_window",
+        LIMITING + "redis.py::test_windows_are_those_of_the_store",
+    ),
+    61: (LIMITING + "behaviour.py::test_a_refused_hit_takes_nothing",),
+    62: (
+        LIMITING + "behaviour.py::test_never_below_zero",
+        LIMITING + "behaviour.py::test_another_window_gets_nothing_back",
+        LIMITING + "memory.py::test_a_refund_after_the_roll_over_is_lost",
+    ),
+    63: (LIMITING + "redis.py::test_every_key_is_named_so_that_an_acl_can_and_expires",),
+    64: (
+        LIMITING + "redis.py::test_ten_thousand_refusals_in_one_window",
+        LIMITING + "limiter.py::test_a_full_window_is_not_asked_again",
+    ),
+    65: (
+        LIMITING + "behaviour.py::test_a_limit_that_changes_applies_to_the_same_count",
+        "tests/parts/test_counting.py::test_a_limit_of_the_settings_changes_at_once",
+    ),
+    66: (
+        LIMITING + "deployments.py::test_sentinel_fails_over",
+        LIMITING + "deployments.py::test_a_cluster",
+        LIMITING + "deployments.py::test_tls_password_and_acl",
     ),
     67: (
         "tests/test_proxy_request.py::test_f67_a_client_cannot_name_the_target",
@@ -77,7 +217,17 @@ TABLE: dict[int, tuple[str, ...]] = {
         "tests/faults/test_tenants.py::test_f71_the_engine_gets_a_salt_that_no_client_can_choose",
     ),
     72: (ROWS + "test_f72_hidden_paths", "tests/test_refusals.py::test_f72_paths_outside_the_list"),
+    73: (
+        "tests/e2e/test_disaggregation.py::test_a_prefill_that_dies_closes_the_decode_connection",
+        "tests/e2e/test_disaggregation.py::test_a_prefill_that_died_after_it_had_answered",
+        PREFILL + "test_a_failed_prefill_and_nobody_else",
+        PREFILL + "test_what_reached_an_engine_is_not_given_back",
+    ),
+    74: (PREFILL + "test_pods_of_different_versions_never_pair", "tests/strategies/test_formation.py::test_pairs"),
+    75: ("tests/test_refusals.py::test_every_refusal",),
+    76: (
+        BUFFERED + "test_f76_what_all_bodies_take_is_bounded",
+        BUFFERED + "test_f76_by_its_length_before_it_is_sent",
+    ),
+    77: ("tests/middleware/test_request_id.py::test_f77_engines_never_see_one_id_twice_at_a_time",),
 }
-
-TO_COME = frozenset({*range(19, 42), *range(43, 67), *range(73, 78)})
-"""Rows that have no entry yet; whoever adds one takes its number out of here."""

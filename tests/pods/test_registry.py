@@ -4,6 +4,7 @@ import pytest
 
 from aibrix_mw.pods.pod import Address
 from aibrix_mw.pods.registry import ModelDefinition, PodRegistry
+from aibrix_mw.profiles import BUILT_IN
 from tests.pods.registries import Clock, info, known, uids
 
 # --- pods
@@ -12,6 +13,7 @@ from tests.pods.registries import Clock, info, known, uids
 def test_an_unknown_name():
     registry = PodRegistry()
     assert registry.find("m") is None
+    assert registry.config("m") is BUILT_IN
     assert registry.serving("m") == ()
     assert registry.models() == {}
     assert registry.names() == {}

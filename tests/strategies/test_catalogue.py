@@ -11,6 +11,7 @@ from aibrix_mw.strategies import TABLE
 from aibrix_mw.strategies.base import Strategy
 from aibrix_mw.strategies.catalogue import _KEPT, ASKED_KEPT, Catalogue, load_class
 from aibrix_mw.strategies.least_request import LeastRequest
+from aibrix_mw.strategies.pd import Pd
 from aibrix_mw.strategies.weighted import WeightedList
 from tests.support import Clock, ask_for, make_pods
 
@@ -225,3 +226,20 @@ def test_pods_that_leave_are_told_to_all():
     (pod,) = make_pods(1)
     catalogue.forget(pod)
     assert heard == [pod]
+
+
+def test_a_list_that_names_pd_is_pd_alone():
+    catalogue = Catalogue(rng=Random(1))
+    alone = catalogue.get("pd", {}, profile="default")
+    assert isinstance(alone, Pd)
+    assert catalogue.get("least-request:3,pd", {}, profile="default") is alone
+    assert not isinstance(catalogue.get("least-request:3,pd:0", {}), Pd)
+
+
+def test_pd_knows_the_profile():
+    catalogue = Catalogue(rng=Random(1))
+    catalogue.preset("pd", {"fallback": "refuse"})
+    strategy = catalogue.get("pd", {"imbalance": 3}, profile="batch")
+    assert isinstance(strategy, Pd)
+    assert (strategy.profile, strategy.prefixes.imbalance, strategy.may_fall_back) == ("batch", 3, False)
+    assert strategy is not catalogue.get("pd", {"imbalance": 3}, profile="other")

@@ -9,7 +9,6 @@ from aibrix_mw.errors import PairUnavailable
 from aibrix_mw.pods.engine_metrics import EngineMetrics
 from aibrix_mw.pods.pod import Pod, Target
 from aibrix_mw.strategies.base import Failure
-from aibrix_mw.strategies.catalogue import Catalogue
 from aibrix_mw.strategies.pd import Pd
 from tests.legs import leg
 from tests.support import Clock, ask_for
@@ -229,23 +228,3 @@ def test_after_a_pod_that_was_to_serve_alone():
     embedding = ask_for(path="/v1/embeddings")
     target = strategy.again(embedding, pods, [Failure(Target(d1))])
     assert (target.pod, target.alone) == (d2, None)
-
-
-# --- in the catalogue
-
-
-def test_a_list_that_names_it_is_it_alone():
-    catalogue = Catalogue(rng=Random(1))
-    alone = catalogue.get("pd", {}, profile="default")
-    assert isinstance(alone, Pd)
-    assert catalogue.get("least-request:3,pd", {}, profile="default") is alone
-    assert not isinstance(catalogue.get("least-request:3,pd:0", {}), Pd)
-
-
-def test_the_profile_is_known():
-    catalogue = Catalogue(rng=Random(1))
-    catalogue.preset("pd", {"fallback": "refuse"})
-    strategy = catalogue.get("pd", {"imbalance": 3}, profile="batch")
-    assert isinstance(strategy, Pd)
-    assert (strategy.profile, strategy.prefixes.imbalance, strategy.may_fall_back) == ("batch", 3, False)
-    assert strategy is not catalogue.get("pd", {"imbalance": 3}, profile="other")

@@ -1,0 +1,20 @@
+"""The C library's heap, told of large bodies."""
+
+import ctypes
+from contextlib import suppress
+
+LARGE_BYTES = 262144
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
+
+
+def keep_whole() -> None:
+    """Have glibc map blocks of `LARGE_BYTES` and more on their own; does nothing under another C library.
+
+    By default glibc moves that bound up to 32 MiB as such blocks are freed (mallopt(3)). Bodies that grow side by side
+    then leave holes in the heap: 200 of 64 MiB took 425 to 540 MiB where 256 MiB were held, and take 331 on their own.
+    """
+    with suppress(AttributeError, OSError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_THRESHOLD, LARGE_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, LARGE_BYTES)

@@ -1,0 +1,23 @@
+"""The C library is told of large blocks; what that saves is in the function's own words."""
+
+import ctypes
+
+from aibrix_mw.server import heap
+
+
+def test_large_blocks_are_mapped_on_their_own(monkeypatch):
+    told = []
+
+    class Library:
+        def mallopt(self, *options):
+            told.append(options)
+            return 1
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: Library())
+    heap.keep_whole()
+    assert told == [(-3, heap.LARGE_BYTES), (-1, heap.LARGE_BYTES)]
+
+
+def test_another_c_library_is_left_alone(monkeypatch):
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
+    heap.keep_whole()
