@@ -1,7 +1,9 @@
 """What every test may rely on."""
 
 import logging
+import random
 import socket
+from contextlib import suppress
 
 import pytest
 from hypothesis import settings
@@ -35,10 +37,17 @@ def own_logging():
         known.propagate, known.handlers, known.filters = propagate, handlers, filters
 
 
+def pytest_addoption(parser):
+    """`pytest tests/chart --kubeconfig FILE` may install and remove releases there; `tests/pods` only pods."""
+    parser.addoption("--kubeconfig", metavar="FILE", help="run the tests of chart or discovery against this API server")
+
+
 def free_port():
-    """A port of the loopback address that nobody has now."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
+    """A port of the loopback address that nobody has now, and that no outgoing connection is given meanwhile."""
+    while True:
+        port = random.randrange(10_240, 32_768)  # below those that the system gives away
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @pytest.fixture(scope="session")

@@ -44,7 +44,9 @@ class Fleet:
     """A gateway for model `m` and its pods, as a context manager."""
 
     def __init__(self, **settings):
-        self.app = create_app({"models": {"m": {"config": PD}}, "routing": {"slow_start": 1}, **settings})
+        # engines and clients share its loop: what keeps them busy must not look like a gateway that is overloaded
+        calm = {"limits": {"max_loop_lag": 30}, "routing": {"slow_start": 1}}
+        self.app = create_app({"models": {"m": {"config": PD}}, **calm, **settings})
         self.front = Listener(self.app, LOOPBACK, 0)
         self.members = []
         self.answers = []
@@ -78,6 +80,10 @@ class Fleet:
         self.app.registry.remove("test", member.info.uid)
         await within(20, lambda: pod.in_flight == 0)
         self.kill(member)
+
+    def in_flight(self, member):
+        """Requests that have been chosen for it and have not ended."""
+        return self.app.registry.pod(member.info.uid).in_flight
 
     def kill(self, member):
         """An engine that is gone from one moment to the next."""

@@ -3,11 +3,6 @@
 import pytest
 
 
-def pytest_addoption(parser):
-    """`pytest tests/chart --kubeconfig FILE`: a cluster in which the tests may install and remove releases."""
-    parser.addoption("--kubeconfig", help="kubeconfig of a cluster for the tests of the chart")
-
-
 @pytest.fixture(scope="session")
 def kubeconfig(pytestconfig):
     """The kubeconfig of the cluster; tests that want one are skipped without."""

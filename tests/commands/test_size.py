@@ -29,10 +29,17 @@ def run(*words, **environment):
     return CliRunner(env=environment).invoke(main, ["size", *map(str, words)])
 
 
+def _hear_ctrl_c():
+    """Tests that a shell has put in the background have been told to ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def process(*words):
     command = [sys.executable, "-m", "aibrix_mw", *map(str, words)]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_hear_ctrl_c
+    )
     try:
         yield child
     finally:

@@ -66,8 +66,11 @@ class Stage:
         return self._run(Engine, name, *models, "--decode-tokens-per-second", "500")
 
     def _gateway(self, namespace: str) -> Gateway:
+        settings = self.folder / "settings.yaml"
+        settings.write_text(json.dumps({"routing": {"client_headers": ["config-profile", "routing-strategy"]}}))
         return self._run(
             Gateway,
+            *("--settings", str(settings)),
             *("--kubernetes", "--kubeconfig", str(self.kubeconfig), "--namespace", namespace),
             *("--redis-url", self.store.connection_url),
         )
@@ -154,6 +157,7 @@ class Stage:
         asked = [http.post(CHAT, json=chat(), headers={"routing-strategy": name}) for name in STRATEGIES * 3]
         asked += [http.post(CHAT, json=chat(stream=True, **USAGE)) for _ in range(4)]
         asked += [http.post(CHAT, json=chat(), headers={"config-profile": "tight"}) for _ in range(5)]
+        asked.append(http.post(CHAT, json=chat(), headers={"external-filter": "nobody=listens"}))
         asked += [http.post(CHAT, json=LONG, headers={"routing-strategy": "prefix-cache"}) for _ in range(3)]
         asked += [http.post(CHAT, json=chat(model=name)) for name in ("nobody's", "empty", "dead", "split", "halved")]
         await asyncio.gather(*asked)

@@ -37,6 +37,8 @@ async def test_each_role_restarts_in_turn():
                 _, role, roleset, _ = member.facts
                 await fleet.retire(member)
                 left = [other for other in fleet.members if other.facts[2] == roleset]
+                # who has had a prompt computed there may still be on the way to the decode pod
+                await within(20, lambda left=left: not any(fleet.in_flight(other) for other in left))
                 before = [other.asked for other in left]
                 done = len(fleet.answers)
                 await within(20, lambda done=done: len(fleet.answers) >= done + 20)

@@ -16,7 +16,6 @@ FIGURES = pytest.StashKey[list[str]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--kubeconfig", metavar="FILE", help="run the tests of discovery against this API server")
     parser.addoption("--outage", type=float, default=3.0, help="seconds that the API server is away in a test")
 
 
