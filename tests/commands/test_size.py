@@ -17,7 +17,7 @@ from aibrix_mw.cli import main
 from aibrix_mw.sizing.document import encode, read
 from aibrix_mw.sizing.estimate import Estimate
 from aibrix_mw.sizing.search import Bracket
-from tests.conftest import free_port
+from tests.ports import free_port
 from tests.sizing.results import document, measured
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "sizing"

@@ -10,7 +10,7 @@ import httpx
 import pytest
 import yaml
 
-from tests.conftest import free_port
+from tests.ports import free_port
 
 PATIENCE = 60.0
 MISSING = "Prometheus: the system package prometheus is not installed"

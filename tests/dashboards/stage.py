@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 import httpx
 
 from aibrix_mw.dashboards import ALERTS_FILE, files
-from tests.conftest import free_port
 from tests.dashboards.prometheus import Prometheus, target
 from tests.e2e.support import CHAT, Engine, Gateway, chat, eventually
 from tests.pods.kubernetes.cluster import Cluster
 from tests.pods.kubernetes.envtest import write_kubeconfig
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 CONFIG = {

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from aibrix_mw.engine.sim import EngineOptions, create_engine
-from tests.conftest import free_port
+from tests.ports import free_port
 from tests.serving import listening
 
 ANNOUNCE = {"do_remote_decode": True, "do_remote_prefill": False}

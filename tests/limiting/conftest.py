@@ -7,9 +7,9 @@ import pytest
 from aibrix_mw.limiting.limiter import SharedLimiter
 from aibrix_mw.limiting.memory import MemoryWindows
 from aibrix_mw.limiting.store import open_limiter, open_windows
-from tests.conftest import free_port
 from tests.limiting.fake_store import FakeWindows, Sleeper
 from tests.limiting.redis_server import running
+from tests.ports import free_port
 from tests.support import Clock
 
 STORES = ["memory", "redis", "valkey", "redis-server"]

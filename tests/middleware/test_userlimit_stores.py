@@ -12,9 +12,9 @@ from aibrix_mw.middleware.userlimit import UserLimitMiddleware
 from aibrix_mw.scope import REQUEST
 from aibrix_mw.settings import UserRecord
 from aibrix_mw.shared.users import StoredUsers, Users
-from tests.conftest import free_port
 from tests.limiting.redis_server import running
 from tests.middleware.userlimit_support import SSE, Engine, answer, put_by, request_of, stream
+from tests.ports import free_port
 from tests.support import Client, Clock, until
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from tests.pods.kubernetes.cluster import Cluster, is_gone
 from tests.pods.kubernetes.discovering import Discovering
-from tests.pods.kubernetes.envtest import RealApiServer, assets, free_port, write_kubeconfig
+from tests.pods.kubernetes.envtest import RealApiServer, assets, write_kubeconfig
+from tests.ports import free_port
 from tests.support import until
 
 FIGURES = pytest.StashKey[list[str]]()

@@ -11,9 +11,9 @@ from aibrix_mw.reference import store
 from aibrix_mw.shared.exchange import Exchange, Topic
 from aibrix_mw.shared.scrapes import SharedScrapes
 from aibrix_mw.shared.users import StoredUsers
-from tests.conftest import free_port
 from tests.limiting.redis_server import running
 from tests.limiting.support import in_redis
+from tests.ports import free_port
 
 VALKEY = str(get_binary_path())
 

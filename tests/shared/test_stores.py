@@ -10,8 +10,8 @@ from aibrix_mw.limiting.store import open_windows
 from aibrix_mw.shared.exchange import Exchange, Topic
 from aibrix_mw.shared.scrapes import SharedScrapes
 from aibrix_mw.shared.users import StoredUser, StoredUsers
-from tests.conftest import free_port
 from tests.limiting.redis_server import running
+from tests.ports import free_port
 from tests.support import until
 
 VALKEY = str(get_binary_path())

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from tests.conftest import free_port
+from tests.ports import free_port
 from tests.sizing.virtual import Queue, capacity, engine_first_tokens, poisson
 
 pytestmark = pytest.mark.skipif("SIZE_TESTS" not in os.environ, reason="minutes of load: make test-size")

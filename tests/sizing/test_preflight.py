@@ -14,7 +14,7 @@ from aibrix_mw.sizing.orders import Setup
 from aibrix_mw.sizing.preflight import check
 from aibrix_mw.sizing.target import parse_target
 from aibrix_mw.sizing.workload import Workload
-from tests.conftest import free_port
+from tests.ports import free_port
 from tests.serving import listening
 
 FAST = EngineOptions(models=("m", "alias"), prefill_tokens_per_second=math.inf, decode_tokens_per_second=math.inf)

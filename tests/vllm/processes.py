@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,8 @@ from pathlib import Path
 import httpx
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
+
+from tests.ports import free_port
 
 MODEL = "tiny"
 ALIAS = "gpt-small"
@@ -152,12 +153,6 @@ class Gateway(Child):
     async def metric(self, name: str, **labels: str) -> float:
         """The sum of one of its own metrics over all labels but these."""
         return await metric(f"{self.admin_url}/metrics", name, **labels)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def _answers(url: str) -> bool:

@@ -11,7 +11,8 @@ import httpx
 import pytest
 import yaml
 
-from tests.vllm.processes import MODEL, SHORT_SECONDS, Engine, Gateway, free_port
+from tests.ports import free_port
+from tests.vllm.processes import MODEL, SHORT_SECONDS, Engine, Gateway
 
 pytestmark = pytest.mark.vllm
 

@@ -1,7 +1,6 @@
 """A real etcd and kube-apiserver from a folder, as KUBEBUILDER_ASSETS names one."""
 
 import os
-import socket
 import ssl
 import subprocess
 import time
@@ -11,12 +10,9 @@ from pathlib import Path
 
 import yaml
 
+from tests.ports import free_port
+
 PATIENCE = 90.0
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 class RealApiServer:
