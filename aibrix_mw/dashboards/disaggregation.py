@@ -1,7 +1,7 @@
 """Prefill/decode: the prefill leg, its failures, and requests that went without."""
 
 from aibrix_mw.dashboards import engines
-from aibrix_mw.dashboards.grafana import Board, Panel, Query, Row
+from aibrix_mw.dashboards.grafana import Board, Panel, Query, Row, percentiles
 from aibrix_mw.dashboards.promql import ask, share
 from aibrix_mw.dashboards.variables import USUAL
 from aibrix_mw.telemetry import families as names
@@ -21,11 +21,7 @@ _LEGS = Row(
         Panel(
             title="Prefill duration",
             description="From sent to answered: queue and computation on the prefill pod.",
-            queries=(
-                Query(ask.quantile(0.5, names.PD_PREFILL_DURATION, "model"), "{{model}} p50"),
-                Query(ask.quantile(0.95, names.PD_PREFILL_DURATION, "model"), "{{model}} p95"),
-                Query(ask.quantile(0.99, names.PD_PREFILL_DURATION, "model"), "{{model}} p99"),
-            ),
+            queries=percentiles((0.5, 0.95, 0.99), names.PD_PREFILL_DURATION, "model"),
             unit="s",
         ),
         Panel(

@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from aibrix_mw.dashboards.promql import ask
+from aibrix_mw.telemetry.families import Family
+
 COLUMNS = 24
 SCHEMA_VERSION = 39
 TAG = "aibrix-mw"
@@ -22,6 +25,12 @@ class Query(msgspec.Struct, frozen=True):
 
     expr: str
     legend: str = ""
+
+
+def percentiles(shares: tuple[float, ...], family: Family, by: str = "") -> tuple[Query, ...]:
+    """Quantiles of one of our histograms, as p50 and the like, by a label if one is given."""
+    series = f"{{{{{by}}}}} p" if by else "p"
+    return tuple(Query(ask.quantile(share, family, by), f"{series}{share * 100:g}") for share in shares)
 
 
 class Panel(msgspec.Struct, frozen=True, kw_only=True):

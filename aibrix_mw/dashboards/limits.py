@@ -1,6 +1,6 @@
 """Limits: how near they are, who is refused, and how well they are counted."""
 
-from aibrix_mw.dashboards.grafana import Board, Panel, Query, Row
+from aibrix_mw.dashboards.grafana import Board, Panel, Query, Row, percentiles
 from aibrix_mw.dashboards.promql import ask, one_of, share
 from aibrix_mw.dashboards.variables import USUAL
 from aibrix_mw.telemetry import families as names
@@ -122,10 +122,7 @@ _STORE = Row(
         Panel(
             title="Trips to the store",
             description="Many requests share one trip; above 50 ms (store.timeout) it is given up.",
-            queries=(
-                Query(ask.quantile(0.5, names.STORE_DURATION), "p50"),
-                Query(ask.quantile(0.99, names.STORE_DURATION), "p99"),
-            ),
+            queries=percentiles((0.5, 0.99), names.STORE_DURATION),
             unit="s",
             steps=((0.02, "red"),),
         ),

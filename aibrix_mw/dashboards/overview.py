@@ -1,6 +1,6 @@
 """Gateway overview: is it well, and if not, where."""
 
-from aibrix_mw.dashboards.grafana import Board, Panel, Query, Row
+from aibrix_mw.dashboards.grafana import Board, Panel, Query, Row, percentiles
 from aibrix_mw.dashboards.promql import BUDGETED, CANCELLED, ask, one_of, share
 from aibrix_mw.dashboards.variables import USUAL
 from aibrix_mw.telemetry import families as names
@@ -123,10 +123,7 @@ _LATENCY = Row(
         Panel(
             title="First token of streams",
             description="From the request's head to the first data; the dashed line is the alert's target.",
-            queries=(
-                Query(ask.quantile(0.5, names.FIRST_TOKEN, "model"), "{{model}} p50"),
-                Query(ask.quantile(0.95, names.FIRST_TOKEN, "model"), "{{model}} p95"),
-            ),
+            queries=percentiles((0.5, 0.95), names.FIRST_TOKEN, "model"),
             unit="s",
             steps=((2.5, "red"),),
             exemplars=True,
@@ -134,21 +131,14 @@ _LATENCY = Row(
         Panel(
             title="Whole request",
             description="From the request's head to the last byte: long answers take long.",
-            queries=(
-                Query(ask.quantile(0.5, names.REQUEST_DURATION, "model"), "{{model}} p50"),
-                Query(ask.quantile(0.95, names.REQUEST_DURATION, "model"), "{{model}} p95"),
-                Query(ask.quantile(0.99, names.REQUEST_DURATION, "model"), "{{model}} p99"),
-            ),
+            queries=percentiles((0.5, 0.95, 0.99), names.REQUEST_DURATION, "model"),
             unit="s",
             exemplars=True,
         ),
         Panel(
             title="First byte",
             description="From the request's head to the first byte of the answer's body, streamed or not.",
-            queries=(
-                Query(ask.quantile(0.5, names.FIRST_BYTE, "model"), "{{model}} p50"),
-                Query(ask.quantile(0.95, names.FIRST_BYTE, "model"), "{{model}} p95"),
-            ),
+            queries=percentiles((0.5, 0.95), names.FIRST_BYTE, "model"),
             unit="s",
         ),
         Panel(
@@ -161,19 +151,13 @@ _LATENCY = Row(
         Panel(
             title="Time per output token",
             description="Mean gap between two tokens of a stream: how fast answers read. Needs the engine's count.",
-            queries=(
-                Query(ask.quantile(0.5, names.BETWEEN_TOKENS, "model"), "{{model}} p50"),
-                Query(ask.quantile(0.95, names.BETWEEN_TOKENS, "model"), "{{model}} p95"),
-            ),
+            queries=percentiles((0.5, 0.95), names.BETWEEN_TOKENS, "model"),
             unit="s",
         ),
         Panel(
             title="The gateway's own time",
             description="What the gateway adds to a request: neither the client's body nor the engine is waited for.",
-            queries=(
-                Query(ask.quantile(0.5, names.OVERHEAD), "p50"),
-                Query(ask.quantile(0.99, names.OVERHEAD), "p99"),
-            ),
+            queries=percentiles((0.5, 0.99), names.OVERHEAD),
             unit="s",
         ),
     ),

@@ -1,6 +1,6 @@
 """Routing: who gets the requests, why, and how long the decision takes."""
 
-from aibrix_mw.dashboards.grafana import Board, Panel, Query, Row
+from aibrix_mw.dashboards.grafana import Board, Panel, Query, Row, percentiles
 from aibrix_mw.dashboards.promql import ask, share
 from aibrix_mw.dashboards.variables import USUAL
 from aibrix_mw.telemetry import families as names
@@ -47,19 +47,13 @@ _TIME = Row(
         Panel(
             title="Head received to pod chosen",
             description="The body, the limits and a store that counts them included.",
-            queries=(
-                Query(ask.quantile(0.5, names.ROUTING_DURATION, "strategy"), "{{strategy}} p50"),
-                Query(ask.quantile(0.99, names.ROUTING_DURATION, "strategy"), "{{strategy}} p99"),
-            ),
+            queries=percentiles((0.5, 0.99), names.ROUTING_DURATION, "strategy"),
             unit="s",
         ),
         Panel(
             title="The strategy alone",
             description="Grows with the number of pods and, for prefix caches, with the prompt.",
-            queries=(
-                Query(ask.quantile(0.5, names.PICK_DURATION, "strategy"), "{{strategy}} p50"),
-                Query(ask.quantile(0.99, names.PICK_DURATION, "strategy"), "{{strategy}} p99"),
-            ),
+            queries=percentiles((0.5, 0.99), names.PICK_DURATION, "strategy"),
             unit="s",
         ),
         Panel(
