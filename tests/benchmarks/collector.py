@@ -1,4 +1,4 @@
-"""A collector of traces that keeps none: `python -m tests.benchmarks.collector PORT`."""
+"""A collector of traces that keeps none: `python collector.py PORT`."""
 
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
