@@ -21,6 +21,15 @@ class _NoText(ValueError):
     """A scalar holds what is no text."""
 
 
+class _Loader(yaml.SafeLoader):
+    """The safe loader, which reads 1e-06 as the number that Helm means by it; PyYAML alone makes a string of it."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
 class Document(msgspec.Struct):
     """The values of a YAML document, the line of each dotted path, and what is wrong with the text."""
 
@@ -56,7 +65,7 @@ def read_document(text: str | bytes, name: str) -> Document:
 
 def _read(text: str) -> Document:
     document = Document()
-    loader = yaml.SafeLoader(text)
+    loader = _Loader(text)
     try:
         node = loader.get_single_node()
         if node is not None:

@@ -9,6 +9,16 @@ def faults(text):
     return [str(fault) for fault in read_document(text, "f.yaml").faults]
 
 
+@pytest.mark.parametrize("text", ["1e-06", "5e-324", "-2E+3", "+1e5", "1.e3", "2.5e-1", "1.5"])
+def test_numbers_are_read_as_helm_writes_them(text):
+    assert read_document(f"a: {text}", "f.yaml").data == {"a": float(text)}
+
+
+@pytest.mark.parametrize("text", ["e5", "1e", "1e5x", "0x1e-5", "1e-5-6", "'1e5'"])
+def test_what_only_resembles_a_number_is_text(text):
+    assert isinstance(read_document(f"a: {text}", "f.yaml").data["a"], str)
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [

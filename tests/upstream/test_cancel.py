@@ -15,7 +15,7 @@ from tests.upstream.asking import CHUNKED, HEAD, OK, ask, fetch, read_all, turns
 from tests.upstream.conftest import Engines
 from tests.upstream.raw_engine import Peer, RawEngine, answering, in_turn, silent
 
-SOON = 0.1
+SOON = 1.0  # seconds; tests/e2e/test_sockets.py holds the tenth, as the best of several
 
 
 def connections(upstream: Upstream) -> int:
