@@ -62,7 +62,7 @@ def test_outcomes(seen, outcome):
     ],
 )
 def test_what_no_request_may_come_to(seen):
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         outcomes(seen)
 
 

@@ -4,7 +4,8 @@ import asyncio
 import time
 from random import Random
 
-from tests.soak.kinds import Plan, draw, slow_reader, whole
+from tests.soak.kinds import draw, slow_reader, whole
+from tests.soak.plans import Kind, Plan
 from tests.soak.seen import Seen, outcomes
 from tests.soak.wire import Answer, Line
 
@@ -31,11 +32,11 @@ class Client:
             await asyncio.sleep(self.rng.expovariate(1 / THINKING))
         self.hang_up()
 
-    async def ask(self, kind) -> None:
+    async def ask(self, kind: Kind) -> None:
         """One request; what was seen of it is noted."""
         self.asked += 1
         request_id = f"{self.name}-{self.asked}"
-        plan: Plan = kind(self.rng, request_id)
+        plan = kind(self.rng, request_id)
         at = time.monotonic() - self.crowd.begun
         self.kicked = False
         answer, left = await self._exchange(plan)
@@ -124,13 +125,13 @@ class Crowd:
         for client in self.clients:
             client.leave()
 
-    def rush(self, kind, guests: int) -> None:
+    def rush(self, kind: Kind, guests: int) -> None:
         """So many further clients ask once, at the same time."""
         for _ in range(guests):
             self._guests += 1
             self.tasks.append(asyncio.create_task(self._visit(Client(self, f"{self.seed}-guest{self._guests}"), kind)))
 
-    async def _visit(self, client: Client, kind) -> None:
+    async def _visit(self, client: Client, kind: Kind) -> None:
         await client.ask(kind)
         client.hang_up()
 
