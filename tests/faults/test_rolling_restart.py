@@ -13,6 +13,7 @@ from tests.e2e.support import CHAT, Engine, Gateway, Process, chat
 
 HAPROXY = shutil.which("haproxy") or shutil.which("/usr/sbin/haproxy")
 RATE, REQUESTS = 50, 1000
+DELAY = 2
 CHECK = 0.2
 """Seconds between two questions of the balancer; it believes the second equal answer."""
 
@@ -63,7 +64,7 @@ class OnPort(Gateway):
     """A gateway on a port that is known before it starts."""
 
     def __init__(self, folder: Path, port: int, *pods: str) -> None:
-        shutdown = {"AIBRIX_MW_SHUTDOWN__DELAY": "2", "AIBRIX_MW_SHUTDOWN__GRACE": "30"}
+        shutdown = {"AIBRIX_MW_SHUTDOWN__DELAY": str(DELAY), "AIBRIX_MW_SHUTDOWN__GRACE": "30"}
         ports = ("--host", "127.0.0.1", "--port", str(port), "--admin-port", "0")
         Process.__init__(self, folder, "serve", *ports, *pods, **shutdown)
         self.port = port
@@ -85,9 +86,9 @@ async def one(http: httpx.AsyncClient) -> str:
 async def load(url: str, done: asyncio.Event) -> dict[str, int]:
     """So many streams a second until at least REQUESTS are made and `done` is set."""
     loop, tasks = asyncio.get_running_loop(), []
-    async with httpx.AsyncClient(
-        base_url=url, timeout=30, limits=httpx.Limits(max_keepalive_connections=20, max_connections=None)
-    ) as http:
+    # who uses a connection again that has been idle for the whole delay meets its end on the way, whatever the server
+    limits = httpx.Limits(max_keepalive_connections=20, max_connections=None, keepalive_expiry=0.75 * DELAY)
+    async with httpx.AsyncClient(base_url=url, timeout=30, limits=limits) as http:
         began = loop.time()
         while len(tasks) < REQUESTS or not done.is_set():
             tasks.append(asyncio.ensure_future(one(http)))
