@@ -72,7 +72,11 @@ async def test_requests_in_order_in_one_segment_and_byte_by_byte():
 
 async def test_a_request_that_nobody_has_read_yet_is_answered_before_the_end():
     answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
-    async with serving(echo) as listener, connected(listener, GET) as (reader, writer), connected(listener, GET) as idle:
+    async with (
+        serving(echo) as listener,
+        connected(listener, GET) as (reader, writer),
+        connected(listener, GET) as idle,
+    ):
         assert await reader.readexactly(len(answer)) == await idle[0].readexactly(len(answer)) == answer
         os.write(writer.get_extra_info("socket").fileno(), GET)  # within one turn of the loop
         listener.close()
