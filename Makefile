@@ -9,7 +9,7 @@ VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' aibrix_mw/__init__.py
 VLLM ?= .venv-vllm
 TRACEQL := .venv/traceql/node_modules/@grafana/lezer-traceql/package.json
 
-.PHONY: demo tour test test-size test-compiled fuzz lint bench bench-memory bench-scraping simulate test-vllm chart image image-steps clean
+.PHONY: demo tour test test-size test-compiled fuzz soak lint bench bench-memory bench-scraping simulate test-vllm chart image image-steps clean
 
 demo: .venv/demo
 	$(BIN)/aibrix-mw demo
@@ -32,6 +32,12 @@ test-compiled: .venv-compiled/ready
 SECONDS ?= 600
 fuzz: .venv/dev
 	$(BIN)/python -m tests.fuzz $(SECONDS)
+
+# mixed traffic for so many seconds while pods, engines, the store and clients fail: make soak SOAK=300
+SOAK ?= 1800
+SEED ?= 0
+soak: .venv/dev
+	$(BIN)/python -m tests.soak $(SOAK) --seed $(SEED)
 
 lint: .venv/dev
 	$(BIN)/ruff check .

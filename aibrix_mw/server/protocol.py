@@ -26,6 +26,7 @@ from aibrix_mw.server.alarm import Alarm
 from aibrix_mw.server.bounds import DEAF, MALFORMED, TOO_LARGE, TOO_SLOW, Bounds, Refusal, path_of
 from aibrix_mw.server.cycle import Cycle
 from aibrix_mw.server.target import TARGETS
+from aibrix_mw.server.unread import has_unread
 
 _METHODS: Final = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
 _FIRST_REQUEST_SECONDS = 1.0
@@ -123,14 +124,17 @@ class GatewayProtocol:
         self._tell()
 
     def shutdown(self) -> None:
-        """Close the connection after the last answer that is owed; one just made may still bring its request."""
+        """Close the connection after the last answer that is owed.
+
+        A request that is here already, be it unread, is owed one; a connection just made may still bring its first.
+        """
         self._last = True
         if self._latest is None:
             self.loop.call_later(_FIRST_REQUEST_SECONDS, self._close_unused)
-        elif self._latest.complete:
-            self.transport.close()
-        else:
+        elif not self._latest.complete:
             self._latest.keep_alive = False
+        elif self._arriving == _NOTHING and not has_unread(self.transport):
+            self.transport.close()
 
     def _close_unused(self) -> None:
         if self._latest is None:

@@ -1,0 +1,39 @@
+"""`aibrix-mw ARGUMENTS`, with one thing more: on SIGUSR1 it writes which tasks its event loop has into a file.
+
+A script, not a module of the tests, because it also runs with a Python that has only the package installed:
+`python inside.py FILE serve ...`. The handler runs between two callbacks of the loop, so that no task is half done.
+"""
+
+import asyncio
+import json
+import signal
+import sys
+from collections import Counter
+from pathlib import Path
+
+
+def name_of(task: "asyncio.Task[object]") -> str:
+    """What the task runs; compiled coroutines have no name but that of their type."""
+    coroutine = task.get_coro()
+    return getattr(coroutine, "__qualname__", None) or type(coroutine).__qualname__
+
+
+def tell(file: Path) -> None:
+    """Write how many tasks run what; the file is there only when it is whole."""
+    tasks = Counter(name_of(task) for task in asyncio.all_tasks())
+    fresh = file.with_suffix(".fresh")
+    fresh.write_text(json.dumps(tasks))
+    fresh.replace(file)
+
+
+def main(file: str, *arguments: str) -> None:
+    signal.signal(signal.SIGUSR1, lambda *_: tell(Path(file)))
+    sys.argv[1:] = arguments
+    sys.path.pop(0)  # the folder of this script
+    from aibrix_mw.cli import main as command
+
+    command()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
