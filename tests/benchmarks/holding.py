@@ -56,7 +56,11 @@ class Stream(asyncio.Protocol):
         _, stream = await loop.create_connection(lambda: cls(wanted), "127.0.0.1", port)
         begun = time.perf_counter()
         stream._transport.write(wanted)
-        return stream, await asyncio.wait_for(stream.first_byte, _PATIENCE) - begun
+        try:
+            return stream, await asyncio.wait_for(stream.first_byte, _PATIENCE) - begun
+        except BaseException:
+            stream.close()
+            raise
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)

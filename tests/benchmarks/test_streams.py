@@ -1,9 +1,10 @@
 """What is said of idle streams, and that a stream is one only with an answer's first byte."""
 
-import asyncio
 import dataclasses
 
 import pytest
+
+from tests.upstream.raw_engine import RawEngine
 
 from .holding import Held, Stream
 from .scanner import AnswerError
@@ -37,18 +38,15 @@ def test_each_maximum_is_held_up_to_its_value(changes, broken, capsys):
     ],
 )
 async def test_a_stream_begins_with_its_first_byte(answer, error):
-    async def answering(reader, writer):
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(answer)
-        if b"\r\n\r\n5" not in answer:
-            writer.close()
-        else:
-            await reader.read()
-            writer.close()
+    async def answering(peer):
+        await peer.head()
+        await peer.send(answer)
+        if error is None:
+            await peer.until_gone()
+        peer.close()
 
-    server = await asyncio.start_server(answering, "127.0.0.1", 0)
-    async with server:
-        begun = Stream.begun(server.sockets[0].getsockname()[1], b"GET / HTTP/1.1\r\n\r\n")
+    async with RawEngine(answering) as engine:
+        begun = Stream.begun(engine.address.port, b"GET / HTTP/1.1\r\n\r\n")
         if error:
             with pytest.raises(AnswerError, match=error):
                 await begun
