@@ -11,10 +11,15 @@ RATE, REQUESTS = 50, 1000
 
 
 class Steady:
-    """Ends by what they were ("ok" alone is right), and the pods that have answered."""
+    """Ends by what they were ("ok" alone is right), and the pods that have answered.
 
-    def __init__(self, url: str, tokens=lambda _: 10) -> None:
+    `idle` seconds without a request end a connection: a server that is about to stop closes those that nobody uses, and
+    a request that is on its way then is lost, whoever the server is.
+    """
+
+    def __init__(self, url: str, tokens=lambda _: 10, idle: float = 5.0) -> None:
         self.url = url
+        self.idle = idle
         self.tokens = tokens
         self.ends = Counter()
         self.pods = Counter()
@@ -22,7 +27,7 @@ class Steady:
     async def run(self, done: asyncio.Event) -> None:
         """Ask RATE times a second until at least REQUESTS are made and `done` is set, then wait for the last end."""
         loop, tasks = asyncio.get_running_loop(), []
-        limits = httpx.Limits(max_keepalive_connections=20, max_connections=None)
+        limits = httpx.Limits(max_keepalive_connections=20, max_connections=None, keepalive_expiry=self.idle)
         async with httpx.AsyncClient(base_url=self.url, timeout=30, limits=limits) as http:
             began = loop.time()
             while len(tasks) < REQUESTS or not done.is_set():

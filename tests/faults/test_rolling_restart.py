@@ -13,6 +13,7 @@ from tests.e2e.support import Engine, Gateway, Process
 from tests.faults.steady import REQUESTS, Steady
 
 HAPROXY = shutil.which("haproxy") or shutil.which("/usr/sbin/haproxy")
+DELAY = 2
 CHECK = 0.2
 """Seconds between two questions of the balancer; it believes the second equal answer."""
 
@@ -63,7 +64,7 @@ class OnPort(Gateway):
     """A gateway on a port that is known before it starts."""
 
     def __init__(self, folder: Path, port: int, *pods: str) -> None:
-        shutdown = {"AIBRIX_MW_SHUTDOWN__DELAY": "2", "AIBRIX_MW_SHUTDOWN__GRACE": "30"}
+        shutdown = {"AIBRIX_MW_SHUTDOWN__DELAY": str(DELAY), "AIBRIX_MW_SHUTDOWN__GRACE": "30"}
         ports = ("--host", "127.0.0.1", "--port", str(port), "--admin-port", "0")
         Process.__init__(self, folder, "serve", *ports, *pods, **shutdown)
         self.port = port
@@ -87,7 +88,7 @@ async def test_f43_two_gateways_restart_in_turn(tmp_path, unused_tcp_port_factor
                             break
                     except httpx.HTTPError:
                         await asyncio.sleep(CHECK)
-        steady = Steady(f"http://127.0.0.1:{ports[2]}")
+        steady = Steady(f"http://127.0.0.1:{ports[2]}", idle=0.75 * DELAY)
         loading = asyncio.ensure_future(steady.run(restarted))
         for number in (0, 1):
             await asyncio.sleep(3)  # the load is what passes the time
