@@ -53,6 +53,7 @@ bench: .venv-bench/ready
 
 bench-memory: .venv-bench/ready
 	$(BENCH)/python -m tests.benchmarks.memory
+	$(BENCH)/python -m tests.benchmarks.streams
 
 bench-scraping: .venv/dev
 	$(BIN)/python -m tests.benchmarks.scraping

@@ -74,7 +74,7 @@ class GatewayProtocol:
         self._last = False  # no request after the next one
         self._alarm = Alarm(self.loop, self._overdue)
         self._on_disconnect: Callable[[], None] | None = None
-        self._subscribe = self.on_disconnect
+        self._subscribe: Any = self.on_disconnect
         given = bounds or Bounds()
         self.header_timeout = float(given.header_timeout)
         self.body_timeout = float(given.body_timeout)
@@ -111,7 +111,7 @@ class GatewayProtocol:
         self.flow.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the application."""
+        """Tell the application, and let go of all that leads back here: no connection waits for the collector."""
         self.connections.discard(self)
         self._alarm.cancel()
         if self._running is not None:
@@ -119,7 +119,8 @@ class GatewayProtocol:
         self._waiting.clear()
         self.flow.resume_writing()
         self.transport.close()
-        self.parser = None
+        self.parser = self._subscribe = None
+        self._latest = self._running = self._to_start = None
         self._tell()
 
     def shutdown(self) -> None:

@@ -23,6 +23,7 @@ def arguments() -> Terms:
     parser.add_argument("--clients", type=int, default=24, help="that ask at a time")
     parser.add_argument("--every", type=float, default=5.0, help="seconds between two faults")
     parser.add_argument("--python", default=sys.executable, help="that serves the gateway, such as .venv-compiled's")
+    parser.add_argument("--keepalive", type=float, default=0.0, help="the gateway's setting stream.keepalive")
     return Terms(**vars(parser.parse_args()))
 
 

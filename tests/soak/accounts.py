@@ -105,7 +105,7 @@ def _disagreements(seen: Iterable[Seen], lines: Lines) -> Iterator[str]:
         for status, outcome in lines.requests.get(one.id or "", ()):
             if one.wrong:
                 yield f"{one.kind} {one.id} at {one.at:.1f} s: logged as {outcome} {status}"
-            elif outcome not in one.may or not (one.left or status == str(one.status)):
+            elif outcome not in one.may or not (one.left or status == str(one.status or status)):
                 saw = f"saw {one.status}{', left,' if one.left else ''} which is {' or '.join(sorted(one.may))}"
                 yield f"{one.kind} {one.id} at {one.at:.1f} s: logged as {outcome} {status}, the client {saw}"
 

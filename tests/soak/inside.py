@@ -1,10 +1,13 @@
-"""`aibrix-mw ARGUMENTS`, with one thing more: on SIGUSR1 it writes which tasks its event loop has into a file.
+"""`aibrix-mw ARGUMENTS`, with one thing more: on SIGUSR1 it writes into a file what it holds.
+
+That is which tasks its event loop has, and how many objects of each type there are that may hold others.
 
 A script, not a module of the tests, because it also runs with a Python that has only the package installed:
 `python inside.py FILE serve ...`. The handler runs between two callbacks of the loop, so that no task is half done.
 """
 
 import asyncio
+import gc
 import json
 import signal
 import sys
@@ -19,10 +22,12 @@ def name_of(task: "asyncio.Task[object]") -> str:
 
 
 def tell(file: Path) -> None:
-    """Write how many tasks run what; the file is there only when it is whole."""
+    """Write tasks by name and objects by type; the file is there only when it is whole."""
     tasks = Counter(name_of(task) for task in asyncio.all_tasks())
+    gc.collect()
+    objects = Counter(f"{type(one).__module__}.{type(one).__qualname__}" for one in gc.get_objects())
     fresh = file.with_suffix(".fresh")
-    fresh.write_text(json.dumps(tasks))
+    fresh.write_text(json.dumps({"tasks": tasks, "objects": objects}))
     fresh.replace(file)
 
 

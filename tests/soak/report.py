@@ -20,15 +20,13 @@ def _lines(terms: Terms, soaked: Soaked) -> Iterator[str]:
     yield "  kinds: " + _told(Counter(one.kind for one in seen))
     yield "  faults: " + _told(Counter(told.partition(":")[0] for _, told in soaked.faults))
     yield from _outcomes(soaked, rests[-1].exposition.requests())
-    yield "at rest: after seconds, rss MiB, threads, tasks, descriptors, sockets"
-    for name, rest in zip(
-        ("before", *(f"round {n}" for n in range(1, len(rests) + 1))), [soaked.base, *rests], strict=True
-    ):
+    yield "at rest: after seconds, rss MiB, objects, threads, tasks, descriptors, sockets"
+    names = ("before", *(f"round {number}" for number in range(1, len(rests) + 1)))
+    for name, rest in zip(names, [soaked.base, *rests], strict=True):
         now = rest.vitals
-        yield (
-            f"  {name:8} {rest.seconds:4.1f} {now.rss / 2**20:7.1f} {now.threads:3} {sum(now.tasks.values()):3} "
-            f"{now.files + sum(now.sockets.values()):4} {now.sockets}"
-        )
+        inside = f"{sum(now.objects.values()):7} {now.threads:3} {sum(now.tasks.values()):3}"
+        descriptors = now.files + sum(now.sockets.values())
+        yield f"  {name:8} {rest.seconds:4.1f} {now.rss / 2**20:7.1f} {inside} {descriptors:4} {now.sockets}"
     yield "checks"
     for check in soaked.checks:
         yield f"  {'good' if check.good else 'BAD '} {check.name}: {check.told}"

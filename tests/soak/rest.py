@@ -3,6 +3,7 @@
 import asyncio
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -74,15 +75,25 @@ def left_over(rest: Rest, base: Rest, stage: Stage) -> Iterator[Check]:
     yield Check("no thread is left", now.threads <= then.threads + POOL, f"{then.threads}, then {now.threads}")
 
 
-def flat(warm: Rest, last: Rest) -> Check:
-    """Resident memory at the end against that after the first third, both at rest.
+def flat(warm: Rest, last: Rest) -> Iterator[Check]:
+    """Resident memory and objects at the end against those after the first third, both at rest.
 
     By then all code has run, pools and tables have the size that this traffic gives them, and the heap has the holes of
     the largest bodies; whatever grows with the number of requests, pods or faults goes on growing after that.
     """
-    growth = last.vitals.rss / warm.vitals.rss - 1
-    told = f"{warm.vitals.rss / 2**20:.1f} MiB after the first third, {last.vitals.rss / 2**20:.1f} at the end"
-    return Check(f"memory is flat within {GROWTH:.0%}", round(growth, 6) <= GROWTH, f"{growth:+.1%}: {told}")
+    then, now = warm.vitals, last.vitals
+    memory = f"{then.rss / 2**20:.1f} MiB after the first third, {now.rss / 2**20:.1f} at the end"
+    yield _growth("memory", then.rss, now.rss, memory)
+    before, after = sum(then.objects.values()), sum(now.objects.values())
+    more = Counter(now.objects)
+    more.subtract(then.objects)
+    most = ", ".join(f"{name} {number:+}" for name, number in more.most_common(5))
+    yield _growth("the number of objects", before, after, f"{before}, then {after}: {most}")
+
+
+def _growth(what: str, then: int, now: int, told: str) -> Check:
+    growth = now / then - 1
+    return Check(f"{what} is flat within {GROWTH:.0%}", round(growth, 6) <= GROWTH, f"{growth:+.1%}: {told}")
 
 
 def _change(then: dict[str, int], now: dict[str, int]) -> str:

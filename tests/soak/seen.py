@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tests.soak.wire import Answer
 
@@ -23,6 +23,14 @@ CODES = {
     "upstream_error": "upstream_error",
     "upstream_timeout": "upstream_timeout",
 }
+COMMENT = b": keep-alive"
+LATE = {
+    "rate_limit_exceeded": frozenset({"limited", "user_limited"}),
+    "service_unavailable": frozenset({"no_ready_pods", "pd_error", "overloaded"}),
+    "upstream_error": frozenset({"upstream_error", "engine_error", "ok"}),
+    "upstream_timeout": frozenset({"upstream_timeout"}),
+}
+"""What an error may be that comes after the head: an event has no headers, and an engine's own has any code."""
 REFUSED = frozenset({*MARKS.values(), *CODES.values(), "no_ready_pods", "pd_error", "overloaded"})
 UNFINISHED = REFUSED | {"client_cancelled", "engine_error", "stream_truncated"}
 """What a request may be whose client leaves long before the answer could have ended: anything but `ok`."""
@@ -35,8 +43,8 @@ class Seen(NamedTuple):
     """One request as its client saw it.
 
     `id` is None where the gateway never had a request to give an id to; what it answers then is counted without a log
-    line, and if the client has left that may be nothing. `may` are the outcomes that agree with what was seen; `wrong`
-    is what no request may come to.
+    line, and if the client has left that may be nothing. `status` is 0 where the client cannot know it. `may` are the
+    outcomes that agree with what was seen; `wrong` is what no request may come to.
     """
 
     id: str | None
@@ -59,9 +67,11 @@ def outcomes(answer: Answer) -> frozenset[str]:
     if answer.broken or not answer.status:
         raise ValueError("no answer")
     if not answer.complete:
-        if events and b'"error"' not in answer.tail.rstrip(b"\n").rpartition(b"\n")[2]:
+        if events and b'"error"' not in _last_line(answer):
             raise ValueError("a stream that ends short without saying so")
         return frozenset({"stream_truncated"})
+    if is_late(answer):
+        return LATE.get(_last_error(answer)["code"], frozenset({"engine_error", "ok"}))
     if events and not answer.tail.endswith(b"data: [DONE]\n\n"):
         raise ValueError("a stream that ends in good order without [DONE]")
     if answer.status < 400:
@@ -69,6 +79,20 @@ def outcomes(answer: Answer) -> frozenset[str]:
     if "x-sim-engine" in answer.headers:
         return frozenset({"engine_error" if answer.status >= 500 else "ok"})
     return frozenset({_refusal(answer)})
+
+
+def is_late(answer: Answer) -> bool:
+    """Whether the answer is an error for which a head that had been sent to keep the client waiting was too early."""
+    return answer.complete and answer.body.startswith(COMMENT) and b'"error"' in _last_line(answer)
+
+
+def _last_line(answer: Answer) -> bytes:
+    return answer.tail.rstrip(b"\n").rpartition(b"\n")[2]
+
+
+def _last_error(answer: Answer) -> dict[str, Any]:
+    error: dict[str, Any] = json.loads(_last_line(answer).removeprefix(b"data: "))["error"]
+    return error
 
 
 def _refusal(answer: Answer) -> str:

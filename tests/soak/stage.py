@@ -28,8 +28,8 @@ class Served(Gateway):
     """`aibrix-mw serve` under `inside.py`, with the Python that is to be looked at."""
 
     def __init__(self, folder: Path, python: str, settings: Path) -> None:
-        self.tasks_file = folder / "tasks.json"
-        self.command = (python, str(Path(__file__).with_name("inside.py")), str(self.tasks_file))
+        self.inside_file = folder / "inside.json"
+        self.command = (python, str(Path(__file__).with_name("inside.py")), str(self.inside_file))
         super().__init__(folder, "--settings", str(settings))
 
 
@@ -59,9 +59,10 @@ class Pod:
 class Stage:
     """Everything that runs, as a context manager; `open` starts it."""
 
-    def __init__(self, folder: Path, python: str = sys.executable) -> None:
+    def __init__(self, folder: Path, python: str = sys.executable, keepalive: float = 0.0) -> None:
         self.folder = folder
         self.python = python
+        self.keepalive = keepalive
         self.pods: list[Pod] = []
         self.started: list[Engine] = []
         self.ports: set[int] = set()
@@ -158,6 +159,7 @@ class Stage:
             },
             "users": {"records": {GREEDY: {"rpm": 20}}},
             "log": {"access": "all"},
+            "stream": {"keepalive": self.keepalive},
         }
         _replace(self.folder / "settings.json", json.dumps(settings))
 

@@ -9,7 +9,7 @@ from tests.soak.rest import POOL, STORE_SOCKETS, Rest, flat, left_over
 from tests.soak.vitals import Ends, Vitals
 
 STAGE = SimpleNamespace(pods=[SimpleNamespace(name="pod-1")])
-HELD = Vitals(1000, 5, 13, {"listening": 2, "engines": 1, "store": 1}, {"Server.run": 1})
+HELD = Vitals(1000, 5, 13, {"listening": 2, "engines": 1, "store": 1}, {"Server.run": 1}, {"dict": 1000})
 
 
 def metrics(in_flight=0, pod="pod-1", on_pod=0):
@@ -57,9 +57,13 @@ def test_something_is_left(changes, check):
     assert bad(**changes) == [check]
 
 
-@pytest.mark.parametrize(("rss", "good"), [(900, True), (1050, True), (1051, False)])
-def test_memory(rss, good):
-    assert flat(BASE, BASE._replace(vitals=HELD._replace(rss=rss))).good is good
+@pytest.mark.parametrize(
+    ("rss", "objects", "good"),
+    [(900, 900, [True, True]), (1050, 1050, [True, True]), (1051, 1000, [False, True]), (1000, 1051, [True, False])],
+)
+def test_memory(rss, objects, good):
+    last = BASE._replace(vitals=HELD._replace(rss=rss, objects={"dict": objects}))
+    assert [check.good for check in flat(BASE, last)] == good
 
 
 def test_whom_sockets_lead_to():

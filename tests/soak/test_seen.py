@@ -51,6 +51,25 @@ def test_outcomes(seen, outcome):
     assert outcomes(seen) == {outcome}
 
 
+LATE = ": keep-alive\n\n" + 'data: {{"error": {{"code": {}}}}}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("code", "may"),
+    [
+        ('"service_unavailable"', {"no_ready_pods", "pd_error", "overloaded"}),
+        ('"upstream_timeout"', {"upstream_timeout"}),
+        ("503", {"engine_error", "ok"}),
+    ],
+)
+def test_an_error_that_comes_after_the_head(code, may):
+    assert outcomes(answer(200, SSE, LATE.format(code))) == may
+
+
+def test_comments_before_a_stream():
+    assert outcomes(answer(200, SSE, ": keep-alive\n\n" + DONE)) == {"ok"}
+
+
 @pytest.mark.parametrize(
     "seen",
     [

@@ -6,7 +6,7 @@ from random import Random
 
 from tests.soak.kinds import draw, slow_reader, whole
 from tests.soak.plans import Kind, Plan
-from tests.soak.seen import Seen, outcomes
+from tests.soak.seen import Seen, is_late, outcomes
 from tests.soak.wire import Answer, Line
 
 THINKING = 0.3
@@ -93,7 +93,7 @@ def judge(plan: Plan, request_id: str, at: float, answer: Answer, left: bool) ->
         may, wrong = frozenset(), f"{error} (status {answer.status}, {answer.size} bytes, {answer.tail[-80:]!r})"
     if not plan.lined and may != plan.left:
         wrong = wrong or f"{plan.kind} was answered with {answer.status}"
-    return Seen(known_as, plan.kind, at, answer.status, may, wrong=wrong)
+    return Seen(known_as, plan.kind, at, 0 if is_late(answer) else answer.status, may, wrong=wrong)
 
 
 class Crowd:

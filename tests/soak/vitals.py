@@ -18,13 +18,17 @@ _ESTABLISHED, _LISTENS = "01", "0A"
 
 
 class Vitals(NamedTuple):
-    """Resident bytes, threads, open descriptors that are no sockets, sockets by whom they lead to, tasks by name."""
+    """Resident bytes, threads, open descriptors that are no sockets, sockets by whom they lead to.
+
+    Of the inside: tasks by name, and objects by type.
+    """
 
     rss: int
     threads: int
     files: int
     sockets: dict[str, int]
     tasks: dict[str, int]
+    objects: dict[str, int]
 
 
 class Ends(NamedTuple):
@@ -82,18 +86,19 @@ async def vitals(stage: Stage) -> Vitals:
     admin = int(gateway.admin_url.rpartition(":")[2])
     found = sockets(pid, Ends(gateway.port, admin, stage.store_port, stage.ports))
     threads = len(os.listdir(f"/proc/{pid}/task"))  # noqa: PTH208
-    tasks = await asyncio.to_thread(_tasks, pid, gateway.tasks_file)
-    return Vitals(rss(pid), threads, found.pop("files", 0), found, tasks)
+    resident = rss(pid)
+    told = await asyncio.to_thread(_inside, pid, gateway.inside_file)
+    return Vitals(resident, threads, found.pop("files", 0), found, **told)
 
 
-def _tasks(pid: int, file: Path) -> dict[str, int]:
-    """Ask the process for its tasks."""
+def _inside(pid: int, file: Path) -> dict[str, dict[str, int]]:
+    """Ask the process for its tasks and objects."""
     file.unlink(missing_ok=True)
     os.kill(pid, signal.SIGUSR1)
     until = time.monotonic() + 10
     while not file.exists():
         if time.monotonic() > until:
-            raise AssertionError("the gateway does not tell its tasks")
+            raise AssertionError("the gateway does not tell what it holds")
         time.sleep(0.02)
-    told: dict[str, int] = json.loads(file.read_text())
+    told: dict[str, dict[str, int]] = json.loads(file.read_text())
     return told
