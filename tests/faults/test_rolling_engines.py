@@ -15,9 +15,9 @@ from tests.faults.steady import REQUESTS, Steady
 ENGINES = 3
 LOAD_SECONDS = 2.0
 PRE_STOP = 1.0
-TOKENS_PER_SECOND = 100
-LONG = 3
-"""Seconds of every tenth stream: it is still under way when its engine hears SIGTERM."""
+TOKENS_PER_SECOND = 20
+LONG = 6
+"""Seconds of every fifth stream: it is still under way when its engine hears SIGTERM."""
 
 pytestmark = pytest.mark.slow
 
@@ -76,7 +76,7 @@ async def test_every_engine_restarts_in_turn(tmp_path, small_cluster):
         async with httpx.AsyncClient(base_url=gateway.url) as http:
             await eventually(lambda: ready(http), "ready")
         rolled = asyncio.Event()
-        steady = Steady(gateway.url, lambda number: 10 if number % 10 else LONG * TOKENS_PER_SECOND)
+        steady = Steady(gateway.url, lambda number: 10 if number % 5 else LONG * TOKENS_PER_SECOND)
         loading = asyncio.ensure_future(steady.run(rolled))
         await asyncio.sleep(LONG)  # the load is what passes the time
         busy = await roll(old, new)
