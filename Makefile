@@ -9,7 +9,7 @@ VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' aibrix_mw/__init__.py
 VLLM ?= .venv-vllm
 TRACEQL := .venv/traceql/node_modules/@grafana/lezer-traceql/package.json
 
-.PHONY: demo tour test test-size test-compiled fuzz lint bench bench-memory bench-scraping simulate test-vllm chart image image-steps clean
+.PHONY: demo tour test test-size test-compiled fuzz soak lint bench bench-memory bench-scraping simulate test-vllm chart image image-steps clean
 
 demo: .venv/demo
 	$(BIN)/aibrix-mw demo
@@ -17,9 +17,12 @@ demo: .venv/demo
 tour: .venv/demo
 	$(BIN)/aibrix-mw demo --tour
 
+# asks processes from outside, mostly: to measure its coverage, too, costs minutes and adds nothing
+OUTSIDE := tests/chart tests/dashboards tests/e2e tests/faults tests/fuzz tests/soak
 test: .venv/dev $(TRACEQL) $(HELM)
 	$(BIN)/coverage erase
-	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term --cov-fail-under=95
+	$(BIN)/pytest -n 2 --dist loadgroup $(OUTSIDE:%=--ignore=%) --cov --cov-report=term --cov-fail-under=95
+	$(BIN)/pytest -n 2 --dist loadgroup $(OUTSIDE)
 
 # the same tests but the chart's, on the wheel whose hot path is compiled; nothing of the checkout's package is in reach
 test-compiled: .venv-compiled/ready
@@ -33,6 +36,12 @@ SECONDS ?= 600
 fuzz: .venv/dev
 	$(BIN)/python -m tests.fuzz $(SECONDS)
 
+# mixed traffic for so many seconds while pods, engines, the store and clients fail: make soak SOAK=300
+SOAK ?= 1800
+SEED ?= 0
+soak: .venv/dev
+	$(BIN)/python -m tests.soak $(SOAK) --seed $(SEED)
+
 lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -44,6 +53,7 @@ bench: .venv-bench/ready
 
 bench-memory: .venv-bench/ready
 	$(BENCH)/python -m tests.benchmarks.memory
+	$(BENCH)/python -m tests.benchmarks.streams
 
 bench-scraping: .venv/dev
 	$(BIN)/python -m tests.benchmarks.scraping

@@ -74,17 +74,19 @@ class Lines:
             duration=_seconds(ended - begun),
             left_out=left_out,
         )
-        self._tell_who(line, scope)
+        self._tell_who(line, scope, outcome)
         _tell_way(line, scope, outcome, begun)
         return msgspec.json.encode(line).decode()
 
-    def _tell_who(self, line: Line, scope: Scope) -> None:
+    def _tell_who(self, line: Line, scope: Scope, outcome: Outcome) -> None:
         """Whose request it is, and what applied to it."""
         request_id, trace, key = REQUEST_ID.get(scope), TRACE.get(scope), KEY.get(scope)
         request, profile, plan = REQUEST.get(scope), PROFILE.get(scope), PLAN.get(scope)
         line.request_id = request_id.decode() if request_id is not None else None
         line.trace_id = trace.trace_id if trace is not None else None
         line.user = key.name if key is not None else None
+        if outcome.requested_model is not None:
+            line.requested_model = outcome.requested_model[:_LONGEST]
         if request is not None:
             line.user = request.user or line.user
             line.requested_model = request.requested_model

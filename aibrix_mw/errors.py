@@ -96,6 +96,7 @@ class GatewayError(Exception):
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
     outcome: ClassVar[str] = "internal_error"
+    requested_model: str | None = None
     headers: Headers = ()
     refund: bool = True
 
@@ -194,6 +195,7 @@ class UnknownModel(GatewayError):
     def __init__(self, model: str) -> None:
         super().__init__(f"model {model} does not exist", param="model")
         self.headers = ((b"x-error-no-model-backends", reflect(model)),)
+        self.requested_model = model
 
 
 class InvalidKey(GatewayError):

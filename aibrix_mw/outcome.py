@@ -53,7 +53,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """How a request ended; times are seconds by `time.perf_counter`, 0 where it did not come so far.
 
     `name` is `ok`, the outcome of a refusal, `engine_error`, `stream_truncated` or `client_cancelled`; `reason` is why
-    an answer was truncated. Tokens are the engine's own count, None where it gave none.
+    an answer was truncated. Tokens are the engine's own count, None where it gave none. `requested_model` is one that
+    nothing serves.
     """
 
     name: str
@@ -64,3 +65,4 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    requested_model: str | None = None

@@ -181,5 +181,5 @@ async def give_back_now(scope: Scope) -> None:
 
 async def refuse(error: GatewayError, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer with the error and record it as the request's outcome."""
-    OUTCOME.put(scope, Outcome(name=error.outcome, status=error.status))
+    OUTCOME.put(scope, Outcome(name=error.outcome, status=error.status, requested_model=error.requested_model))
     await error.respond(scope, receive, send)

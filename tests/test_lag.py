@@ -1,8 +1,12 @@
 """Event-loop lag: sampled, not timed; a stall is no overload."""
 
 import asyncio
+import gc
+import time
 
-from aibrix_mw.lag import QUIET, LoopLag
+import pytest
+
+from aibrix_mw.lag import QUIET, LoopLag, working_time
 from aibrix_mw.lifecycle import Lifecycle
 from tests.support import Clock, Running, settle
 
@@ -83,3 +87,16 @@ async def test_f41_a_running_gateway_samples_its_own_loop():
                     pass
                 await settle(1)
     assert not lifecycle.lagging
+
+
+async def test_a_search_for_garbage_is_no_work():
+    with working_time() as working:
+        many = [[] for _ in range(200_000)]
+        before, whole = working(), time.thread_time()
+        gc.collect()
+        assert time.thread_time() - whole > 4 * (working() - before)
+        before, whole = working(), time.thread_time()
+        gc.collect(1)
+        many.sort()
+        assert working() - before == pytest.approx(time.thread_time() - whole, abs=0.01)
+    assert not [callback for callback in gc.callbacks if callback.__module__ == working_time.__module__]

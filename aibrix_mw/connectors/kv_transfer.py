@@ -49,7 +49,7 @@ class KvTransfer(Connector):
             if params in {b"", b"null"}:
                 raise _nothing(told)
             host = _read_params(params).remote_host
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise BadTransfer(f"kv_transfer_params: {error}") from None
         if not host and prefill.address is not None:
             params = _with_host(params, prefill.address.host)

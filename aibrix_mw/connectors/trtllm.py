@@ -42,6 +42,6 @@ class Trtllm(Connector):
             params = next((text for place in places if (text := bytes(place)) not in {b"", b"null"}), None)
             if params is None or not msgspec.json.decode(params, type=dict[str, msgspec.Raw]):
                 raise BadTransfer("there are no disaggregated_params in the answer")
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise BadTransfer(f"disaggregated_params: {error}") from None
         return {"disaggregated_params": JsonObject(params).edited({"request_type": _GENERATION})}

@@ -26,7 +26,7 @@ from aibrix_mw.middleware.routing import RoutingMiddleware
 from aibrix_mw.pods.candidates import candidates
 from aibrix_mw.pods.pod import Pod, Target
 from aibrix_mw.pods.registry import PodRegistry
-from aibrix_mw.profiles import ConfigProfile, source_of
+from aibrix_mw.profiles import ConfigProfile, ModelConfig, source_of
 from aibrix_mw.request import InferenceRequest
 from aibrix_mw.scope import KEY, headers_of
 from aibrix_mw.strategies.plan import Plan
@@ -112,9 +112,17 @@ class Explainer:
         wanted = text_of(request.header(b"config-profile") or b"")
         source = source_of(config, wanted, profile, client_may_choose=self.profile.client_may_choose)
         told.profile = Applied(name=profile.name, source=source)
+        if source == "default" and wanted.strip() not in {"", profile.name}:
+            _note(told, self._why_not(config, wanted.strip()))
         if key is not None and self.allowance is not None and not self.allowance.allows(key, request, profile):
             raise ModelNotAllowed(request.requested_model)
         return profile
+
+    def _why_not(self, config: ModelConfig, wanted: str) -> str:
+        """Why a wish for a profile does not count."""
+        if config.authoritative_routing_policy or not self.profile.client_may_choose:
+            return f"config-profile {wanted}: clients may not choose"
+        return f"config-profile {wanted}: there is no such profile"
 
     def _plan(self, told: Explanation, request: InferenceRequest, profile: ConfigProfile, table: PodTable) -> Plan:
         plan = self.plan.decide(request, profile)

@@ -5,6 +5,9 @@ from collections.abc import Callable
 from math import inf
 
 
+def _silence() -> None: ...
+
+
 class Alarm:
     """Calls back when the time that was set last has passed.
 
@@ -30,6 +33,7 @@ class Alarm:
     def cancel(self) -> None:
         """Never ring again."""
         self.due = self._rings = inf
+        self._callback = _silence  # its owner's method: without it nothing leads back there
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -150,6 +150,7 @@ class Cycle:
                 self._cut()
         finally:
             self.connection.tasks.discard(cast(Any, self.task))
+            self.task = None
             self.scope = {}  # the idle connection keeps this cycle, and need not keep a whole request
 
     def _cut(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from aibrix_mw.app import Gateway
 from aibrix_mw.server.bounds import Bounds
-from aibrix_mw.server.heap import collect_seldom, keep_whole
+from aibrix_mw.server.heap import keep_whole, search_rarely
 from aibrix_mw.server.listener import Listener
 from aibrix_mw.settings import Settings
 
@@ -118,7 +118,7 @@ def in_flight_cap(settings: Settings) -> int:
 def serve_gateway(gateway: Gateway, on_ready: Callable[[Server], None] | None = None) -> None:
     """Serve the gateway on its two ports until SIGTERM or SIGINT; on uvloop."""
     keep_whole()
-    collect_seldom()
+    search_rarely()
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(Server(gateway).run(on_ready))
 

@@ -26,6 +26,7 @@ from aibrix_mw.server.alarm import Alarm
 from aibrix_mw.server.bounds import DEAF, MALFORMED, TOO_LARGE, TOO_SLOW, Bounds, Refusal, path_of
 from aibrix_mw.server.cycle import Cycle
 from aibrix_mw.server.target import TARGETS
+from aibrix_mw.server.unread import has_unread
 
 _METHODS: Final = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
 _FIRST_REQUEST_SECONDS = 1.0
@@ -73,7 +74,7 @@ class GatewayProtocol:
         self._last = False  # no request after the next one
         self._alarm = Alarm(self.loop, self._overdue)
         self._on_disconnect: Callable[[], None] | None = None
-        self._subscribe = self.on_disconnect
+        self._subscribe: Any = self.on_disconnect
         given = bounds or Bounds()
         self.header_timeout = float(given.header_timeout)
         self.body_timeout = float(given.body_timeout)
@@ -110,7 +111,7 @@ class GatewayProtocol:
         self.flow.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the application."""
+        """Tell the application, and let go of all that leads back here: no connection waits for the collector."""
         self.connections.discard(self)
         self._alarm.cancel()
         if self._running is not None:
@@ -118,18 +119,22 @@ class GatewayProtocol:
         self._waiting.clear()
         self.flow.resume_writing()
         self.transport.close()
-        self.parser = None
+        self.parser = self._subscribe = None
+        self._latest = self._running = self._to_start = None
         self._tell()
 
     def shutdown(self) -> None:
-        """Close the connection after the last answer that is owed; one just made may still bring its request."""
+        """Close the connection after the last answer that is owed.
+
+        A request that is here already, be it unread, is owed one; a connection just made may still bring its first.
+        """
         self._last = True
         if self._latest is None:
             self.loop.call_later(_FIRST_REQUEST_SECONDS, self._close_unused)
-        elif self._latest.complete:
-            self.transport.close()
-        else:
+        elif not self._latest.complete:
             self._latest.keep_alive = False
+        elif self._arriving == _NOTHING and not has_unread(self.transport):
+            self.transport.close()
 
     def _close_unused(self) -> None:
         if self._latest is None:

@@ -8,7 +8,7 @@ the connection. The two call each other for every piece, which is why they share
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 import httptools
 
@@ -139,7 +139,7 @@ class Connection:
         self.upstream = upstream
         self.address = address
         self.loop = asyncio.get_running_loop()
-        self.parser = httptools.HttpResponseParser(self)
+        self.parser: Any = httptools.HttpResponseParser(self)
         self.transport = cast(asyncio.Transport, None)
         self.exchange: Exchange | None = None
         self.timers = cast(Timers, None)
@@ -224,6 +224,7 @@ class Connection:
         if self._alarm is not None:
             self._alarm.cancel()
         self._stop_sending()
+        self.parser = None  # it leads back here
         exchange, self.exchange = self.exchange, None
         if exchange is None:
             return

@@ -15,6 +15,7 @@ from typing import Final, cast
 import click
 import uvloop
 
+from .children import raise_descriptor_limit
 from .scanner import request_end
 from .traffic import MODEL, completion, events, prefilled
 
@@ -120,6 +121,8 @@ class Engine(asyncio.Protocol):
             self._pod.begin(self._transport, int(spaced[1]) / 1000)
         elif b'"split"' in request:
             self._split()
+        elif b'"held"' in request:
+            self._transport.write(_STREAM_HEAD + _CHUNKS[0])
         else:
             self._transport.write(_STREAM)
 
@@ -153,6 +156,7 @@ async def serve(pods: int) -> None:
 @click.option("--pods", default=8, show_default=True)
 def main(pods: int) -> None:
     """Serve the mock engine."""
+    raise_descriptor_limit()
     uvloop.run(serve(pods))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from .children import BenchError, Children, core_pair, free_port, module
+from .holding import Held
 from .load import Result
 from .scanner import AnswerError, AnswerScanner
 from .systems import Place, System
@@ -78,3 +79,12 @@ class Stage:
         )
         self._children.check(name)
         return Result(**json.loads(printed))
+
+    def hold(self, name: str, streams: int, rounds: int, requests: int) -> Held:
+        """Hold so many idle streams of one system, and send it new requests before, beside and after them."""
+        target = ["--port", self._ports[name], "--pid", self._processes[name].pid]
+        bounds = ["--streams", streams, "--rounds", rounds, "--requests", requests]
+        command = module("holding", *target, *bounds)
+        printed = self._children.output(f"hold-{name}", command, self.other_cores, 300.0)
+        self._children.check(name)
+        return Held(**json.loads(printed))

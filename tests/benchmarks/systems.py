@@ -21,6 +21,7 @@ COUNTED: Final = "ours+limit"
 SHARED: Final = "ours+limit+store"
 DIVIDED: Final = "ours+pd"
 WHOLE: Final = "ours+all"
+MAX_IN_FLIGHT: Final = 9000
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,7 @@ def _collector() -> str:
 def _whole(place: Place) -> list[str]:
     """What operators have on: a limit, metrics, the access log of errors, traces of one request in a hundred."""
     changes = _LIMITED | {"metrics": {"enabled": True}, "tracing": {"sample_ratio": 0.01}}
+    changes |= {"limits": {"max_in_flight": MAX_IN_FLIGHT}}
     return ["env", f"OTEL_EXPORTER_OTLP_ENDPOINT={_collector()}", *_ours(changes)(place)]
 
 

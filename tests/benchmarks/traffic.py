@@ -5,6 +5,8 @@ from typing import Final
 
 MODEL: Final = "bench"
 KINDS: Final = ("json", "sse", "split", "spaced")
+HELD: Final = "held"
+"""A stream that never goes on after its first event; no load of the tables."""
 CHUNKS: Final = 32
 SPACING_MS: Final = 5
 REQUEST_BODY_BYTES: Final = 900

@@ -21,6 +21,9 @@ def test_as_received():
     assert json.loads(handed_over(PARAMS)) == PARAMS
 
 
+DEEP = b'{"kv_transfer_params":' + 100_000 * b"[" + 100_000 * b"]" + b"}"
+
+
 @pytest.mark.parametrize("host", [{}, {"remote_host": None}, {"remote_host": ""}])
 def test_the_pods_address_where_none_is_said(host):
     params = {"remote_block_ids": [1], **host}
@@ -31,7 +34,7 @@ def test_empty_params():
     assert json.loads(handed_over(b" {} ")) == {"remote_host": "10.0.0.1"}
 
 
-@pytest.mark.parametrize("text", [b"", b"[]", b"{}", b'{"kv_transfer_params": null, "choices": [{}]}'])
+@pytest.mark.parametrize("text", [b"", b"[]", b"{}", b'{"kv_transfer_params": null, "choices": [{}]}', DEEP])
 def test_no_params(text):
     with pytest.raises(BadTransfer) as caught:
         KvTransfer().to_decode(info(), {}, text)

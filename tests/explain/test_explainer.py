@@ -71,6 +71,19 @@ async def test_profile_and_strategy_with_their_sources(headers, config, profile,
     assert (told["strategy"]["name"], told["strategy"]["source"]) == strategy
 
 
+@pytest.mark.parametrize(
+    ("config", "notes"),
+    [
+        (PROFILES, ["config-profile none: there is no such profile"]),
+        (PROFILES | {"authoritativeRoutingPolicy": True}, ["config-profile none: clients may not choose"]),
+    ],
+)
+async def test_a_wish_for_a_profile_that_does_not_count(config, notes):
+    async with Running(config=config) as running:
+        assert (await explain(running, headers={"config-profile": "none"}))["notes"] == notes
+        assert (await explain(running, headers={"config-profile": "default"}))["notes"] == []
+
+
 async def test_a_session_decides_where_a_response_is_continued():
     async with Running() as running:
         body = {"previous_response_id": "r"}

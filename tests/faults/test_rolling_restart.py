@@ -9,10 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.support import CHAT, Engine, Gateway, Process, chat
+from tests.e2e.support import Engine, Gateway, Process
+from tests.faults.steady import REQUESTS, Steady
 
 HAPROXY = shutil.which("haproxy") or shutil.which("/usr/sbin/haproxy")
-RATE, REQUESTS = 50, 1000
+DELAY = 2
 CHECK = 0.2
 """Seconds between two questions of the balancer; it believes the second equal answer."""
 
@@ -63,37 +64,11 @@ class OnPort(Gateway):
     """A gateway on a port that is known before it starts."""
 
     def __init__(self, folder: Path, port: int, *pods: str) -> None:
-        shutdown = {"AIBRIX_MW_SHUTDOWN__DELAY": "2", "AIBRIX_MW_SHUTDOWN__GRACE": "30"}
+        shutdown = {"AIBRIX_MW_SHUTDOWN__DELAY": str(DELAY), "AIBRIX_MW_SHUTDOWN__GRACE": "30"}
         ports = ("--host", "127.0.0.1", "--port", str(port), "--admin-port", "0")
         Process.__init__(self, folder, "serve", *ports, *pods, **shutdown)
         self.port = port
         self.said(r"serving on port (\d+), admin")
-
-
-async def one(http: httpx.AsyncClient) -> str:
-    """One stream over a connection of its own; what became of it."""
-    try:
-        async with http.stream("POST", CHAT, json=chat(stream=True, max_tokens=10)) as answer:
-            lines = [line async for line in answer.aiter_lines()]
-    except httpx.HTTPError as error:
-        return repr(error)
-    if answer.status_code != 200:
-        return str(answer.status_code)
-    return "ok" if "data: [DONE]" in lines else "truncated"
-
-
-async def load(url: str, done: asyncio.Event) -> dict[str, int]:
-    """So many streams a second until at least REQUESTS are made and `done` is set."""
-    loop, tasks = asyncio.get_running_loop(), []
-    async with httpx.AsyncClient(
-        base_url=url, timeout=30, limits=httpx.Limits(max_keepalive_connections=20, max_connections=None)
-    ) as http:
-        began = loop.time()
-        while len(tasks) < REQUESTS or not done.is_set():
-            tasks.append(asyncio.ensure_future(one(http)))
-            await asyncio.sleep(max(0.0, began + len(tasks) / RATE - loop.time()))
-        ends = await asyncio.gather(*tasks)
-    return {end: ends.count(end) for end in set(ends)}
 
 
 async def test_f43_two_gateways_restart_in_turn(tmp_path, unused_tcp_port_factory):
@@ -113,18 +88,19 @@ async def test_f43_two_gateways_restart_in_turn(tmp_path, unused_tcp_port_factor
                             break
                     except httpx.HTTPError:
                         await asyncio.sleep(CHECK)
-        loading = asyncio.ensure_future(load(f"http://127.0.0.1:{ports[2]}", restarted))
+        steady = Steady(f"http://127.0.0.1:{ports[2]}", idle=0.75 * DELAY)
+        loading = asyncio.ensure_future(steady.run(restarted))
         for number in (0, 1):
             await asyncio.sleep(3)  # the load is what passes the time
             gateways[number].signal(signal.SIGTERM)
             assert await asyncio.to_thread(gateways[number].ended, 40) == 0
             gateways[number] = await asyncio.to_thread(OnPort, tmp_path, ports[number], *pods)
         restarted.set()
-        ends = await loading
+        await loading
     finally:
         for process in [*gateways, *engines]:
             process.end()
         if balancer is not None:
             balancer.end()
-    assert set(ends) == {"ok"}, ends
-    assert ends["ok"] >= REQUESTS
+    assert set(steady.ends) == {"ok"}, steady.ends
+    assert steady.ends["ok"] >= REQUESTS

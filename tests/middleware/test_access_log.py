@@ -133,6 +133,12 @@ async def test_what_fails_names_its_reason(lines):
     assert (line["outcome"], line["attempts"]) == ("stream_truncated", [{"pod": "pod-1", "reason": "reset"}])
 
 
+async def test_a_model_that_nothing_serves_is_named_up_to_a_length(lines):
+    name = "no-such-" + 300 * "x"
+    line = await one(lines, json.dumps({"model": name}).encode(), log="errors")
+    assert (line["outcome"], line["requested_model"], "model" in line) == ("unknown_model", name[:256], False)
+
+
 async def test_a_client_that_leaves(lines):
     never = asyncio.Event()
     answer = FakeAnswer(never, headers=SSE_HEADERS)
@@ -179,7 +185,7 @@ async def test_a_prefill_pod_is_named(lines):
 
 async def test_neither_text_nor_query_nor_key_is_in_a_line(lines):
     async with Running(log={"access": "all"}) as running:
-        for body in (BODY, b'{"canary": ', b'{"model": "canary"}'):
+        for body in (BODY, b'{"canary": ', b'{"model": "no-such", "prompt": "canary"}'):
             await running.ask(body, headers=[(b"authorization", b"Bearer canary")], query_string=b"key=canary")
     text = json.dumps(lines())
     assert "canary" not in text

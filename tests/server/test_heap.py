@@ -1,7 +1,9 @@
-"""What the heap is told; what that saves is in the functions' own words."""
+"""The C library is told of large blocks, and Python to search rarely; what it saves is in the functions' own words."""
 
 import ctypes
 import gc
+
+import pytest
 
 from aibrix_mw.server import heap
 
@@ -24,9 +26,19 @@ def test_another_c_library_is_left_alone(monkeypatch):
     heap.keep_whole()
 
 
-def test_the_collector_leaves_alone_what_is_there(monkeypatch):
-    told = []
-    monkeypatch.setattr(gc, "freeze", lambda: told.append("freeze"))
-    monkeypatch.setattr(gc, "set_threshold", lambda *thresholds: told.append(thresholds))
-    heap.collect_seldom()
-    assert told == ["freeze", (heap.YOUNG_CONTAINERS,)]
+@pytest.fixture
+def collector():
+    before = gc.get_threshold()
+    yield
+    gc.set_threshold(*before)
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("collector")
+def test_all_of_the_heap_is_searched_rarely_and_what_is_there_never():
+    young, middle, _ = gc.get_threshold()
+    kept = [[]]
+    heap.search_rarely()
+    assert gc.get_threshold() == (young, middle, 100)
+    assert gc.get_freeze_count() > 1000
+    assert not any(known is kept for known in gc.get_objects())

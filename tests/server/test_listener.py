@@ -1,6 +1,7 @@
 """A port that is listened on: real sockets on both sides."""
 
 import asyncio
+import os
 import shutil
 import socket
 import ssl
@@ -67,6 +68,20 @@ async def test_requests_in_order_in_one_segment_and_byte_by_byte():
                 writer.write(bytes([byte]))
                 await asyncio.sleep(0)
             assert await reader.read() == together
+
+
+async def test_a_request_that_nobody_has_read_yet_is_answered_before_the_end():
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+    async with (
+        serving(echo) as listener,
+        connected(listener, GET) as (reader, writer),
+        connected(listener, GET) as idle,
+    ):
+        assert await reader.readexactly(len(answer)) == await idle[0].readexactly(len(answer)) == answer
+        os.write(writer.get_extra_info("socket").fileno(), GET)  # within one turn of the loop
+        listener.close()
+        assert await reader.read() == answer[:-2] + b"connection: close\r\n\r\n"
+        assert await idle[0].read() == b""
 
 
 async def test_more_than_any_buffer_both_ways():

@@ -142,6 +142,16 @@ async def test_an_answer_that_is_owed_is_the_last():
     assert wire.closed
 
 
+async def test_a_request_that_has_begun_to_arrive_is_owed_an_answer():
+    wire = Wire(echo)
+    await wire.send(GET, POST[:20])
+    wire.protocol.shutdown()
+    assert not wire.closed
+    answer = await wire.send(POST[20:] + b"foobar")
+    assert answer == b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\nconnection: close\r\n\r\nfoobar"
+    assert wire.closed
+
+
 async def test_all_that_are_owed_are_answered_before_the_end():
     wire = Wire(app := Held())
     await wire.send(get(b"/1") + get(b"/2"))
