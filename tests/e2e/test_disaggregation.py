@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from aibrix_mw.pods.pod import Address
+from tests.asgi import ask
 from tests.fleet import LOOPBACK, Fleet, within
 from tests.legs import leg
 
@@ -182,7 +183,12 @@ async def test_the_client_leaves_during_prefill(engine, legs):
 
 
 async def test_a_prefill_that_dies_closes_the_decode_connection():
-    """Both legs of SGLang are under way when the prefill engine goes (F73)."""
+    """Within 100 ms, and one failure is counted (F73); one quiet moment of five will do."""
+    assert min([await seconds_until_decode_is_closed() for _ in range(5)]) <= 0.1
+
+
+async def seconds_until_decode_is_closed():
+    """Both legs of SGLang are under way when the prefill engine goes."""
     async with Fleet() as fleet, Silent() as decode, httpx.AsyncClient(base_url=fleet.url) as http:
         prefill = await fleet.add("prefill")
         async with httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{prefill.listener.port}") as engine:
@@ -193,5 +199,9 @@ async def test_a_prefill_that_dies_closes_the_decode_connection():
         asking = asyncio.ensure_future(fleet.ask(http))
         await within(2, lambda: decode.taken == 1 and prefill.asked == 1)
         fleet.kill(prefill)
-        await within(2, lambda: decode.closed == 1)
+        seconds = await within(2, lambda: decode.closed == 1)
         assert (await asking).status_code == 503
+        metrics = (await ask(fleet.app.admin, b"", "/metrics", method="GET")).body.decode()
+        counted = [line for line in metrics.splitlines() if line.startswith("aibrix_gateway_pd_prefill_errors_total{")]
+        assert [line.rpartition(" ")[2] for line in counted] == ["1.0"]
+        return seconds

@@ -79,10 +79,11 @@ class Served:
 
 
 @asynccontextmanager
-async def gateway(script=None, *, server="ours", bounds: Bounds | None = None, **settings: Any):
+async def gateway(script=None, *, server="ours", bounds: Bounds | None = None, config=None, **settings: Any):
     """Serve a gateway for model m before one raw engine; it answers every request with 200 by default."""
     async with RawEngine(script or always_ok) as engine:
-        app = create_app({"models": {"m": {"endpoints": [f"http://{engine.address.netloc}"]}}, **settings})
+        model = {"endpoints": [f"http://{engine.address.netloc}"]} | ({"config": config} if config else {})
+        app = create_app({"models": {"m": model}, **settings})
         if server == "ours":
             async with app.running(), serving(app.stack, bounds=bounds) as listener:
                 yield Served(listener.port, engine, app)

@@ -1,4 +1,7 @@
-"""Which tests hold which fault; `test_table.py` sees to it that every row is here, and that its tests exist."""
+"""Which tests hold which fault; `test_table.py` sees to it that every row is here, and that its tests exist.
+
+The file is long because the table is.
+"""
 
 FAULTS = 77
 
@@ -11,24 +14,34 @@ EJECTED = "tests/middleware/test_ejection.py::"
 KUBERNETES = "tests/pods/kubernetes/test_"
 LIMITING = "tests/limiting/test_"
 OVERLOAD = "tests/faults/test_overload.py::"
+BODIES = "tests/faults/test_bodies.py::"
+SECRETS = "tests/faults/test_secrets.py::"
 BUFFERED = "tests/faults/test_buffered.py::"
 WAITING = "tests/test_waiting.py::"
 DRAIN = "tests/e2e/test_drain.py::"
 PREFILL = "tests/middleware/test_disaggregation_faults.py::"
 TIMERS = "tests/upstream/test_timers.py::"
+ATTEMPTS = "tests/faults/test_attempts.py::"
+FORMS = HEADS + "test_there_are_so_many_forms"
 H11 = ROWS + "test_under_uvicorn_with_h11"
 
 TABLE: dict[int, tuple[str, ...]] = {
     1: (ROWS + "test_f01_both_framings", H11),
     2: (ANSWERS + "test_f02_odd_lengths_of_an_answer", "tests/upstream/test_framing.py::test_a_bad_head"),
     3: (ROWS + "test_f03_odd_codings", ANSWERS + "test_f03_odd_codings_of_an_answer", H11),
-    4: (ROWS + "test_f04_odd_lengths", H11),
-    5: (ROWS + "test_f05_odd_chunks", ANSWERS + "test_f05_odd_chunks_of_an_answer", H11),
+    4: (ROWS + "test_f04_odd_lengths", FORMS, H11),
+    5: (
+        ROWS + "test_f05_odd_chunks",
+        ANSWERS + "test_f05_odd_chunks_of_an_answer",
+        HEADS + "test_f05_the_version_of_h11_has_a_floor",
+        FORMS,
+        H11,
+    ),
     6: (
         HEADS + "test_f06_nothing_of_one_hop_reaches_the_other_side",
         "tests/test_headers.py::test_f6_hop_by_hop_ends_here",
     ),
-    7: (ROWS + "test_f07_odd_targets", HEADS + "test_f07_there_are_eight_targets", H11),
+    7: (ROWS + "test_f07_odd_targets", FORMS, H11),
     8: (
         HEADS + "test_f08_look_alikes_of_trusted_names_are_dropped",
         "tests/middleware/test_strict_http.py::test_f08_look_alikes_are_dropped_and_the_trusted_value_stays",
@@ -41,9 +54,9 @@ TABLE: dict[int, tuple[str, ...]] = {
         "tests/server/test_bounds.py::test_a_head_may_have_so_many_fields_and_no_more",
     ),
     11: (
-        "tests/faults/test_bodies.py::test_f11_by_its_length_at_once",
-        "tests/faults/test_bodies.py::test_f11_by_its_chunks",
-        "tests/faults/test_bodies.py::test_f11_no_more_than_a_chunk_beyond_the_limit_is_read",
+        BODIES + "test_f11_by_its_length_at_once",
+        BODIES + "test_f11_by_its_chunks",
+        BODIES + "test_f11_no_more_than_a_chunk_beyond_the_limit_is_read",
     ),
     12: (ANSWERS + "test_f12_bytes_after_the_end_go_to_nobody",),
     13: (ANSWERS + "test_f13_what_is_missing_stays_missing",),
@@ -57,6 +70,7 @@ TABLE: dict[int, tuple[str, ...]] = {
     17: (
         HEADS + "test_f17_who_is_refused_by_the_head_is_not_invited",
         HEADS + "test_f17_who_is_served_is_invited_first",
+        HEADS + "test_f17_a_429_comes_after_the_body_which_names_the_model",
     ),
     18: (
         HEADS + "test_f18_a_request_hidden_in_a_body_is_not_served",
@@ -76,13 +90,19 @@ TABLE: dict[int, tuple[str, ...]] = {
         FAILOVER + "test_f21_extra_paths_are_tried_once",
         "tests/middleware/test_model.py::test_f21_nobody_knows_of_other_paths",
     ),
-    22: ("tests/test_retry.py::test_f22_amplification_is_bounded", FAILOVER + "test_f22_the_budget_bounds_retries"),
+    22: (
+        ATTEMPTS + "test_f22_all_pods_fail_under_load",
+        "tests/test_retry.py::test_f22_amplification_is_bounded",
+        FAILOVER + "test_f22_the_budget_bounds_retries",
+    ),
     23: (
+        ATTEMPTS + "test_f23_f24_tries_and_time_are_both_limited",
         FAILOVER + "test_f23_the_same_pod_only_if_it_is_the_only_one",
         FAILOVER + "test_f24_timers_run_over_all_attempts",
         PREFILL + "test_the_time_for_all_attempts_runs_out_in_prefill",
     ),
     24: (
+        ATTEMPTS + "test_f23_f24_tries_and_time_are_both_limited",
         FAILOVER + "test_f24_timeouts_are_not_repeated",
         FAILOVER + "test_f24_timers_run_over_all_attempts",
         TIMERS + "test_no_head",
@@ -150,7 +170,10 @@ TABLE: dict[int, tuple[str, ...]] = {
     44: (DRAIN + "test_a_stream_longer_than_the_grace_is_cut",),
     45: (DRAIN + "test_sigterm_lets_everything_finish",),
     46: (DRAIN + "test_sigterm_while_it_starts",),
-    47: (KUBERNETES + "gateway.py::test_f47_not_ready_while_streaming",),
+    47: (
+        KUBERNETES + "gateway.py::test_f47_not_ready_while_streaming",
+        KUBERNETES + "gateway.py::test_from_event_to_no_picks",
+    ),
     48: (
         KUBERNETES + "discovery.py::test_f48_terminating_pods",
         KUBERNETES + "gateway.py::test_f48_only_terminating_pods_are_left",
@@ -167,7 +190,11 @@ TABLE: dict[int, tuple[str, ...]] = {
     52: (KUBERNETES + "discovery.py::test_f52_the_model_label_changes",),
     53: (KUBERNETES + "discovery.py::test_f53_an_invalid_annotation",),
     54: (LIMITING + "replicas.py::test_exactly_the_limit_in_every_window",),
-    55: (LIMITING + "outage.py::test_under_load", LIMITING + "limiter_failures.py::test_the_policy_decides"),
+    55: (
+        LIMITING + "limiter_failures.py::test_f55_a_store_that_hangs_adds_50_ms_and_then_nothing",
+        LIMITING + "limiter_failures.py::test_the_policy_decides",
+        LIMITING + "outage.py::test_under_load",
+    ),
     56: (LIMITING + "limiter_failures.py::test_the_breaker_asks_once_every_five_seconds",),
     57: (LIMITING + "redis.py::test_a_restart_loses_the_count_and_no_more", LIMITING + "outage.py::test_under_load"),
     58: (LIMITING + "deployments.py::test_what_the_store_does_not_permit_is_said",),
@@ -205,10 +232,10 @@ TABLE: dict[int, tuple[str, ...]] = {
         "tests/test_headers.py::test_f68_forwarded_headers_are_replaced",
         "tests/middleware/test_tracing.py::test_f68_garbage_starts_a_new_trace",
     ),
-    69: ("tests/faults/test_secrets.py::test_f69_a_prompt_is_in_no_log_no_span_and_no_metric",),
+    69: (SECRETS + "test_f69_a_prompt_is_in_no_log_no_span_and_no_metric",),
     70: (
-        "tests/faults/test_secrets.py::test_f70_a_key_is_in_no_log_no_span_no_metric_and_no_request",
-        "tests/faults/test_secrets.py::test_f70_hashes_are_compared_in_constant_time",
+        SECRETS + "test_f70_a_key_is_in_no_log_no_span_no_metric_and_no_request",
+        SECRETS + "test_f70_hashes_are_compared_in_constant_time",
         "tests/middleware/test_auth.py::test_f70_a_key_is_nowhere_to_be_read",
     ),
     71: (
@@ -216,7 +243,7 @@ TABLE: dict[int, tuple[str, ...]] = {
         "tests/faults/test_tenants.py::test_f71_every_strategy_that_looks_at_prompts_keeps_tenants_apart",
         "tests/faults/test_tenants.py::test_f71_the_engine_gets_a_salt_that_no_client_can_choose",
     ),
-    72: (ROWS + "test_f72_hidden_paths", "tests/test_refusals.py::test_f72_paths_outside_the_list"),
+    72: (ROWS + "test_f72_hidden_paths", FORMS, "tests/test_refusals.py::test_f72_paths_outside_the_list"),
     73: (
         "tests/e2e/test_disaggregation.py::test_a_prefill_that_dies_closes_the_decode_connection",
         "tests/e2e/test_disaggregation.py::test_a_prefill_that_died_after_it_had_answered",
@@ -228,6 +255,7 @@ TABLE: dict[int, tuple[str, ...]] = {
     76: (
         BUFFERED + "test_f76_what_all_bodies_take_is_bounded",
         BUFFERED + "test_f76_by_its_length_before_it_is_sent",
+        "tests/faults/test_large_bodies.py::test_f76_the_process_grows_by_less_than_400_mib",
     ),
     77: ("tests/middleware/test_request_id.py::test_f77_engines_never_see_one_id_twice_at_a_time",),
 }

@@ -10,7 +10,7 @@ from aibrix_mw.errors import ConfigurationError, InvalidRequest
 from aibrix_mw.keyfile import read_keys
 from aibrix_mw.pods.manifest import decode_pod, read_pods
 from aibrix_mw.pods.selector import Selector
-from aibrix_mw.profiles import parse_config
+from aibrix_mw.profiles import BUILT_IN_PROFILE, parse_config
 from aibrix_mw.request import parse_fields
 from aibrix_mw.settings import parse_settings
 from aibrix_mw.splice import JsonObject
@@ -90,8 +90,10 @@ def test_annotations(raw):
     except ConfigurationError as error:
         explain(error)
         return
+    known = [BUILT_IN_PROFILE, *config.profiles.values()]
     for wanted in (None, "auto", "default", "no such"):
-        assert config.select(wanted, ask_for()) is not None if wanted else config.select() is not None
+        assert config.select(wanted) in known
+        assert config.select(wanted, lambda: 5000, 0) in known
 
 
 @given(

@@ -6,9 +6,13 @@ import gc
 import pytest
 
 from aibrix_mw.errors import StoreRefused
-from tests.limiting.fake_store import QUOTA, passed
+from aibrix_mw.limiting.limiter import SharedLimiter
+from aibrix_mw.limiting.memory import MemoryWindows
+from aibrix_mw.limiting.store import open_windows
+from tests.limiting.fake_store import QUOTA, FakeWindows, passed
 from tests.limiting.support import take
 from tests.support import settle
+from tests.virtual_time import in_virtual_time
 
 
 @pytest.mark.parametrize(("on_error", "expected"), [("local", {True: 25, False: 175}), ("open", {True: 200, False: 0})])
@@ -79,6 +83,26 @@ async def test_nobody_waits_longer_than_the_timeout(make, store):
     await asyncio.wait(hits)
     assert limiter.clock() - began < 0.1 + 0.05  # two trips one after the other would take 0.1 at least
     assert all(hit.result().counter is limiter.local for hit in hits)
+
+
+def test_f55_a_store_that_hangs_adds_50_ms_and_then_nothing():
+    """On a clock that nobody holds up: five requests wait for the whole time, the others do not ask."""
+
+    async def waits():
+        store, loop = FakeWindows(), asyncio.get_running_loop()
+        store.hold = asyncio.Event()
+        limiter = SharedLimiter(store, MemoryWindows(open_windows().storage), clock=loop.time)
+        seconds = []
+        for _ in range(100):
+            began = loop.time()
+            await take(limiter, QUOTA)
+            seconds.append(loop.time() - began)
+        await limiter.aclose()
+        return seconds
+
+    seconds = in_virtual_time(waits())
+    assert seconds[:5] == pytest.approx([0.05] * 5)
+    assert seconds[5:] == [0.0] * 95
 
 
 async def test_a_hanging_store_opens_the_breaker(make, store, log):

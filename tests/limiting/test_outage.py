@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import time
+from statistics import median
 
 import pytest
 
@@ -13,6 +14,7 @@ pytestmark = pytest.mark.slow
 
 RATE, TICK = 500, 0.01
 TIMEOUT = 0.05
+TYPICAL = 0.005
 SLACK = 0.15  # seconds for what a request itself takes, and for short turns of others on the machine
 
 
@@ -65,6 +67,7 @@ async def test_under_load(servers, policy, way):
         limiter = gateway.gateway.counting.limiter
         await until(lambda: len(load.waits) > 100)
         assert set(load.statuses) == {200}
+        usual = median(load.waits)
         if way == "killed":
             server.stop()
         else:
@@ -72,6 +75,7 @@ async def test_under_load(servers, policy, way):
         await until(lambda: limiter.away)
         at = len(load.waits)
         await until(lambda: len(load.waits) > at + 200)
+        added = median(load.waits[at:]) - usual
         if way == "killed":
             servers(port)
         else:
@@ -82,4 +86,5 @@ async def test_under_load(servers, policy, way):
         assert (await take(limiter, hourly())).counter is limiter.windows
     assert set(load.statuses) == ({200, 503} if policy == "refuse" else {200})
     assert max(load.waits) < TIMEOUT + load.late + SLACK
+    assert added < TYPICAL + load.late
     assert limiter.store_errors >= 200
