@@ -113,8 +113,8 @@ class InferenceRequest(msgspec.Struct, kw_only=True, eq=False, weakref=True):
         """The text that routing looks at: raw JSON of `tools`, then of `messages`, `prompt` or `input`."""
         if self._prompt is None:
             fields = self.fields
-            texts = (_given(text) for text in (fields.messages, fields.prompt, fields.input))
-            self._prompt = _given(fields.tools) + next(filter(None, texts), b"")
+            asked = _given(fields.messages) or _given(fields.prompt) or _given(fields.input)
+            self._prompt = _given(fields.tools) + asked
         return self._prompt
 
     @property

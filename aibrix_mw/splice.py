@@ -1,19 +1,21 @@
 """Changes of single members of a JSON object that leave every other byte as it came."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from re import compile as regex
+from typing import Final
 
 import msgspec
 
-Edits = Mapping[str, bytes | None]
+Edits = dict[str, bytes | None]
 """Top-level key -> its new value as JSON, or None to leave the member out."""
 
-_NAME = rb'[ \t\n\r]*"(?:([^"\\]*+)|([^"\\]*+(?:\\.[^"\\]*+)*+))"[ \t\n\r]*:[ \t\n\r]*'
-_FIRST = regex(rb"[ \t\n\r]*(\{)" + _NAME)
-_NEXT = regex(rb"[ \t\n\r]*(?:(,)" + _NAME + rb"|(\}))")
 _TOKEN = regex(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\],]')
 _read_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _read_key = msgspec.json.Decoder(str).decode
+_HIGHEST_SPACE: Final = 32  # no other byte of a valid text is as low
+_BACKSLASH: Final = 92
+_CLOSE: Final = 125
+_COMMA: Final = 44
 
 
 class JsonObject:
@@ -23,36 +25,31 @@ class JsonObject:
     twice are the exception: then the whole text is searched.
     """
 
-    __slots__ = ("_members", "_places", "text")
+    __slots__ = ("_keys", "_members", "text")
 
     def __init__(self, text: bytes | bytearray) -> None:
         self.text = text
+        self._keys: list[str] = []
         # of each member: where its text begins, its value begins and ends, its text ends
         self._members: list[tuple[int, int, int, int]] = []
-        self._places: dict[str, list[int]] = {}
-        self._cut()
+        self._cut(bytes(text))
 
     def twice(self, keys: Iterable[str]) -> str | None:
         """One of the keys that is there more than once."""
-        places = self._places
-        if len(places) == len(self._members):
+        own = self._keys
+        if len(set(own)) == len(own):
             return None
-        return next((key for key in keys if len(places.get(key, ())) > 1), None)
+        return next((key for key in keys if own.count(key) > 1), None)
 
     def edited(self, edits: Edits) -> bytes:
         """The object with these members changed, left out, or put at its end."""
-        view, members, places = memoryview(self.text), self._members, self._places
-        changes: list[tuple[int, bytes | None]] = []
-        added: list[bytes] = []
-        for key, new in edits.items():
-            if key in places:
-                changes += [(place, new) for place in places[key]]
-            elif new is not None:
-                added.append(b'"%b":%b' % (key.encode(), new))
-        changes.sort(key=_place)
+        view, keys, members = memoryview(self.text), self._keys, self._members
         parts: list[bytes | memoryview] = []
         at = dropped = 0
-        for place, new in changes:
+        for place, key in enumerate(keys):
+            if key not in edits:
+                continue
+            new = edits[key]
             begin, value, value_end, end = members[place]
             if new is not None:
                 parts += (view[at:value], new)
@@ -60,52 +57,50 @@ class JsonObject:
             elif place == dropped:  # all before it are left out too, and it takes the comma behind it along
                 dropped += 1
                 parts.append(view[at:begin])
-                at = end + 1 if dropped < len(members) else end
+                at = end + 1 if dropped < len(keys) else end
             else:
                 parts.append(view[at : begin - 1])
                 at = end
         last = members[-1][3]
         parts.append(view[at:last])
-        if added:
-            parts.append(b",".join(added) if dropped == len(members) else b"," + b",".join(added))
+        separator = b"," if dropped < len(keys) else b""
+        for key, new in edits.items():
+            if new is not None and key not in keys:
+                parts.append(b'%b"%b":%b' % (separator, key.encode(), new))
+                separator = b","
         parts.append(view[last:])
         return b"".join(parts)
 
-    def _cut(self) -> None:
-        text, members, places = self.text, self._members, self._places
+    def _cut(self, text: bytes) -> None:
         values = _read_members(text)
-        found = _FIRST.match(text)
-        assert found is not None
-        begin = found.end(1)
-        while True:
-            plain = found[2]
-            key = plain.decode() if plain is not None else _read_key(b'"%b"' % found[3])
-            value = found.end()
-            raw = values[key]
+        at = _behind_space(text, 0)
+        while text[at] != _CLOSE:
+            begin = at + 1
+            name = _behind_space(text, begin) + 1
+            name_end = text.index(b'"', name)
+            if text[name_end - 1] == _BACKSLASH:  # this may be a quote within the name
+                name_end = _value_end(text, name - 1) - 1
+            plain = text[name:name_end]
+            key = _read_key(b'"%b"' % plain) if _BACKSLASH in plain else plain.decode()
+            value = _behind_space(text, _behind_space(text, name_end + 1) + 1)
+            raw = bytes(values[key])
             stop = value + len(raw)
-            following = _NEXT.match(text, stop) if text.startswith(bytes(raw), value) else None
-            if following is None:  # what was read is another value of the same key
-                stop = _value_end(text, value)
-                following = _NEXT.match(text, stop)
-                assert following is not None
-            comma = following.start(1)
-            if key in places:
-                places[key].append(len(members))
-            else:
-                places[key] = [len(members)]
-            if comma < 0:
-                members.append((begin, value, stop, following.start(4)))
-                return
-            members.append((begin, value, stop, comma))
-            begin = comma + 1
-            found = following
+            at = _behind_space(text, stop)
+            if not (text.startswith(raw, value) and text[at] in (_COMMA, _CLOSE)):
+                stop = _value_end(text, value)  # what was read is another value of the same key
+                at = _behind_space(text, stop)
+            self._keys.append(key)
+            self._members.append((begin, value, stop, at))
 
 
-def _place(change: tuple[int, bytes | None]) -> int:
-    return change[0]
+def _behind_space(text: bytes, at: int) -> int:
+    """The first place from `at` on, outside of strings, that is no white space."""
+    while text[at] <= _HIGHEST_SPACE:
+        at += 1
+    return at
 
 
-def _value_end(text: bytes | bytearray, start: int) -> int:
+def _value_end(text: bytes, start: int) -> int:
     """Where the value that begins at `start` ends."""
     depth = 0
     for token in _TOKEN.finditer(text, start):

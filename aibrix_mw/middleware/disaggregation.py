@@ -1,9 +1,10 @@
 """DisaggregationMiddleware: the prefill leg of a request, and the body of its decode leg."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from contextlib import ExitStack
 from random import Random
+from typing import Any
 
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -118,31 +119,30 @@ class Legs:
             return send(message)
 
         prefilling.add_done_callback(give_up)
+        ended: BaseException | None = None
         try:
             await asyncio.sleep(0)  # the prefill pod is asked first
             await self.app(self.scope, receive, notice)
-        except asyncio.CancelledError:
-            if not failed or deciding.uncancel():
-                raise
-            error = prefilling.exception()
-            assert error is not None
-            raise error from None
-        except UpstreamError as error:
-            error.reached = True
-            raise
-        finally:
-            prefilling.remove_done_callback(give_up)
-            prefilling.cancel()
-            await asyncio.gather(prefilling, return_exceptions=True)
+        except BaseException as error:  # noqa: BLE001 - raised below: compiled code forgets it over an await
+            ended = error
+        prefilling.remove_done_callback(give_up)
+        prefilling.cancel()
+        await asyncio.gather(prefilling, return_exceptions=True)
+        if isinstance(ended, UpstreamError):
+            ended.reached = True
+        elif failed and isinstance(ended, asyncio.CancelledError) and not deciding.uncancel():
+            ended = prefilling.exception()
+        if ended is not None:
+            raise ended
 
     def _lease(self) -> Lease:
         """The hold on the prefill pod; to be entered in the turn of the loop in which the pod was chosen."""
         return self.pod.lease(self.request.prompt_tokens, TARGET.require(self.scope).match)
 
-    async def _prefill(self, lease: Lease) -> None:
+    def _prefill(self, lease: Lease) -> Coroutine[Any, Any, None]:
         body = self.body.edited(self.sent)
         read = self._check if self.way.together else self._hand_over
-        await self.prefills.ask(self.scope, self.request, self.pod, lease, body, read)
+        return self.prefills.ask(self.scope, self.request, self.pod, lease, body, read)
 
     def _check(self, answer: bytes) -> None:
         """Nothing in the answer is needed."""

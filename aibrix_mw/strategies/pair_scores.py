@@ -1,9 +1,8 @@
 """Scores by which `pd` compares prefill pods, decode pods and pairs; the lowest is best."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import inf, isfinite, sqrt
 from random import Random
-from typing import NamedTuple
 
 from aibrix_mw.pods.pod import Pod
 from aibrix_mw.strategies.base import any_of
@@ -15,17 +14,18 @@ LEAST_FREE = 0.01
 """Share of the KV cache that counts as free where all of it is in use."""
 _ROUNDING = 1e-9
 
-Scores = Mapping[Pod, float]
+Scores = dict[Pod, float]
 
 
-class DecodeScores(NamedTuple):
+class DecodeScores:
     """Scores of decode pods; `known` is false where engines do not tell what they are based on."""
 
-    scores: Scores
-    known: bool = True
+    def __init__(self, scores: Scores, *, known: bool = True) -> None:
+        self.scores = scores
+        self.known = known
 
 
-def prefill_scores(pods: Sequence[Pod], shares: Mapping[str, float], imbalance: int, deviation_factor: float) -> Scores:
+def prefill_scores(pods: Sequence[Pod], shares: dict[str, float], imbalance: int, deviation_factor: float) -> Scores:
     """Scores of the pods that are left; `shares` are those of the prompt that pods hold, by uid.
 
     (100 - match %) x 0.1 + in_flight / largest; out are pods above mean + f x standard deviation of in_flight, and all

@@ -1,7 +1,7 @@
 """`pd`: one pod computes the prompt, another one of the same roleset the answer."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 from aibrix_mw.errors import PairUnavailable
 from aibrix_mw.outcome import NOTHING_TO_TRANSFER
@@ -9,23 +9,14 @@ from aibrix_mw.pods.pod import Pod, Target
 from aibrix_mw.pods.roles import role_of
 from aibrix_mw.request import InferenceRequest
 from aibrix_mw.strategies.base import Failure, Pods, Strategy
-from aibrix_mw.strategies.formation import Formation, Group
-from aibrix_mw.strategies.pair_scores import DecodeScores, best_pair, decode_scores, lowest, prefill_scores
+from aibrix_mw.strategies.formation import Formation
+from aibrix_mw.strategies.pair_scores import lowest
+from aibrix_mw.strategies.pairs import Pairs
 from aibrix_mw.strategies.prefix import PrefixScorer
 
 TWO_LEGS = frozenset({"/v1/chat/completions", "/v1/completions"})
 FALLBACK_HEADER = ((b"x-aibrix-pd", b"fallback"),)
 _KEPT = 256
-
-
-class Scored(NamedTuple):
-    """Groups that pair, the scores of their pods, and what is known of the prompt: its blocks, who holds what share."""
-
-    groups: list[Group]
-    prefills: Mapping[Pod, float]
-    decodes: DecodeScores
-    hashes: Sequence[int]
-    shares: Mapping[str, float]
 
 
 class Pd(Strategy):
@@ -53,9 +44,12 @@ class Pd(Strategy):
     def set_up(self) -> None:
         """Options; no pairs known yet."""
         self.prefixes = PrefixScorer(self.rng, self.options, self.clock)
-        self.deviation_factor: float = self.options.get("deviationFactor", 2.0)
-        self.by_prefix: bool = self.options.get("prefillScorePolicy", "prefix_cache") == "prefix_cache"
-        self.by_load: bool = self.options.get("decodeScorePolicy", "load_balancing") == "load_balancing"
+        self.pairs = Pairs(
+            self.prefixes,
+            deviation_factor=self.options.get("deviationFactor", 2.0),
+            by_prefix=self.options.get("prefillScorePolicy", "prefix_cache") == "prefix_cache",
+            by_load=self.options.get("decodeScorePolicy", "load_balancing") == "load_balancing",
+        )
         self.may_fall_back: bool = self.options.get("fallback", "decode") == "decode"
         self.profile: str = self.options.get("profile", "")
         self._formations: dict[str, tuple[Pods, Formation]] = {}
@@ -72,12 +66,12 @@ class Pd(Strategy):
     def explain(self, request: InferenceRequest, pods: Pods, /) -> Sequence[float | None]:
         """The score of each pod among those of its own leg; None for a pod that is not considered."""
         formation = self._formation(request.requested_model, pods)
-        scored = self._score(request, formation) if request.path in TWO_LEGS else None
+        scored = self.pairs.score(request, formation, self.clock()) if request.path in TWO_LEGS else None
         if scored is not None:
             scores = {**scored.prefills, **scored.decodes.scores}
         else:
             alone = formation.decodes + formation.combined + formation.lone
-            scores = {**self._decode_scores(alone).scores} if alone else {}
+            scores = {**self.pairs.decode_scores(alone, self.clock()).scores} if alone else {}
         return [scores.get(pod) for pod in pods]
 
     # --- the choice
@@ -143,33 +137,8 @@ class Pd(Strategy):
         self._formations[model] = (pods, formation)
         return formation
 
-    def _score(self, request: InferenceRequest, formation: Formation) -> Scored | None:
-        """The pairs for such a prompt and the scores of both legs; None where there is no pair."""
-        groups = formation.groups
-        if formation.bounded:
-            tokens = request.prompt_tokens
-            groups = [fitting for group in groups if (fitting := _fitting(group, formation, tokens))]
-        if not groups:
-            return None
-        hashes = self.prefixes.blocks(request, groups[0].prefills) if self.by_prefix else []
-        depths = self.prefixes.table.match(hashes, self.clock()) if hashes else {}
-        shares = {uid: depth / len(hashes) for uid, depth in depths.items()}
-        prefills = self._prefill_scores(_all([group.prefills for group in groups]), shares)
-        if len(groups) > 1:
-            groups = [group for group in groups if any(pod in prefills for pod in group.prefills)]
-        decodes = self._decode_scores(_all([group.decodes for group in groups]))
-        return Scored(groups, prefills, decodes, hashes, shares)
-
     def _pair(self, request: InferenceRequest, formation: Formation) -> Target | None:
-        scored = self._score(request, formation)
-        if scored is None:
-            return None
-        groups, prefills, decodes, hashes, shares = scored
-        prefill, decode = best_pair(groups, prefills, decodes.scores, self.rng)
-        if hashes and not self.rehearsing:
-            self.prefixes.table.insert(hashes, prefill.uid, self.clock())
-        match = shares.get(prefill.uid, 0.0) if hashes else None
-        return Target(decode, prefill=prefill, match=match, fallback=None if decodes.known else "no_data")
+        return self.pairs.pick(request, formation, self.clock(), self.rng, remember=not self.rehearsing)
 
     def _whole(self, request: InferenceRequest, formation: Formation) -> Target:
         """A pod for a request that is never divided."""
@@ -193,34 +162,10 @@ class Pd(Strategy):
 
     def _single(self, pods: Sequence[Pod], why: str | None = None) -> Target:
         """One pod for all of the request; `why` names the reason where that is not how it was meant."""
-        scored = self._decode_scores(pods)
+        scored = self.pairs.decode_scores(pods, self.clock())
         pod = lowest(pods, scored.scores, self.rng)
         fallback = None if scored.known else "no_data"
         return Target(pod, headers=FALLBACK_HEADER if why else (), fallback=fallback, alone=why)
-
-    def _prefill_scores(self, pods: Sequence[Pod], shares: Mapping[str, float]) -> Mapping[Pod, float]:
-        if not self.by_prefix:
-            return {pod: float(pod.in_flight) for pod in pods}
-        return prefill_scores(pods, shares, self.prefixes.imbalance, self.deviation_factor)
-
-    def _decode_scores(self, pods: Sequence[Pod]) -> DecodeScores:
-        return decode_scores(pods, self.clock() if self.by_load else None)
-
-
-def _all(legs: Sequence[tuple[Pod, ...]]) -> Sequence[Pod]:
-    """Every pod once: those that pair with anybody are in several groups."""
-    if len(legs) == 1:
-        return legs[0]
-    return list(dict.fromkeys(pod for pods in legs for pod in pods))
-
-
-def _fitting(group: Group, formation: Formation, tokens: int) -> Group | None:
-    """The group for a prompt of so many tokens; None when one leg is left without pods."""
-    if not group.bounded:
-        return group
-    prefills = formation.fitting(group.prefills, tokens)
-    decodes = formation.fitting(group.decodes, tokens)
-    return Group(group.roleset, tuple(prefills), tuple(decodes), True) if prefills and decodes else None
 
 
 def _roleset(pod: Pod) -> str | None:

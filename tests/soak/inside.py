@@ -1,6 +1,7 @@
 """`aibrix-mw ARGUMENTS`, with one thing more: on SIGUSR1 it writes into a file what it holds.
 
-That is which tasks its event loop has, and how many objects of each type there are that may hold others.
+That is which tasks its event loop has, and how many objects of each type there are that may hold others, after garbage
+has been collected; those that were there when it began to serve are counted together.
 
 A script, not a module of the tests, because it also runs with a Python that has only the package installed:
 `python inside.py FILE serve ...`. The handler runs between two callbacks of the loop, so that no task is half done.
@@ -26,6 +27,7 @@ def tell(file: Path) -> None:
     tasks = Counter(name_of(task) for task in asyncio.all_tasks())
     gc.collect()
     objects = Counter(f"{type(one).__module__}.{type(one).__qualname__}" for one in gc.get_objects())
+    objects["there from the start"] = gc.get_freeze_count()
     fresh = file.with_suffix(".fresh")
     fresh.write_text(json.dumps({"tasks": tasks, "objects": objects}))
     fresh.replace(file)

@@ -16,7 +16,8 @@ def report(terms: Terms, soaked: Soaked) -> str:
 def _lines(terms: Terms, soaked: Soaked) -> Iterator[str]:
     seen, rests = soaked.seen, soaked.rests
     yield f"seed {terms.seed}: {terms.seconds:g} s, {terms.clients} clients, a fault every {terms.every:g} s"
-    yield f"requests: {len(seen)}, {len(seen) / terms.seconds:.1f}/s; faults: {len(soaked.faults)}"
+    seconds = terms.seconds * len(rests) / terms.rounds
+    yield f"requests: {len(seen)}, {len(seen) / seconds:.1f}/s; faults: {len(soaked.faults)}"
     yield "  kinds: " + _told(Counter(one.kind for one in seen))
     yield "  faults: " + _told(Counter(told.partition(":")[0] for _, told in soaked.faults))
     yield from _outcomes(soaked, rests[-1].exposition.requests())

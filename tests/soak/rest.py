@@ -49,9 +49,14 @@ async def come_to_rest(stage: Stage, http: httpx.AsyncClient, base: Rest | None 
     while True:
         rest = await look(stage, http)
         took = time.monotonic() - begun
-        if took > PATIENCE or all(check.good for check in left_over(rest, base or rest, stage)):
+        if took > PATIENCE or at_rest(rest, base or rest, stage):
             return rest._replace(seconds=took)
         await asyncio.sleep(0.5)
+
+
+def at_rest(rest: Rest, base: Rest, stage: Stage) -> bool:
+    """Whether nothing is left over."""
+    return all(check.good for check in left_over(rest, base, stage))
 
 
 def left_over(rest: Rest, base: Rest, stage: Stage) -> Iterator[Check]:

@@ -12,7 +12,7 @@ import httpx
 
 from tests.soak.accounts import Check, compare, read_log
 from tests.soak.kinds import everything
-from tests.soak.rest import Rest, come_to_rest, flat, left_over
+from tests.soak.rest import Rest, at_rest, come_to_rest, flat, left_over
 from tests.soak.seen import Seen
 from tests.soak.stage import Stage
 from tests.soak.traffic import Crowd
@@ -65,7 +65,7 @@ class Soak:
             async with httpx.AsyncClient(timeout=30) as http:
                 begun = time.monotonic()
                 base = await self._base(begun, http)
-                rests = [await self._round(number, begun, base, http) for number in range(self.terms.rounds)]
+                rests = await self._rounds(begun, base, http)
         except BaseException:
             self.stage.close()
             raise
@@ -82,6 +82,15 @@ class Soak:
         self.seen += crowd.seen
         await asyncio.sleep(SETTLED)
         return await come_to_rest(self.stage, http)
+
+    async def _rounds(self, begun: float, base: Rest, http: httpx.AsyncClient) -> list[Rest]:
+        """The gateway after each round; what is left over once stays, so none follows then."""
+        rests: list[Rest] = []
+        for number in range(self.terms.rounds):
+            rests.append(await self._round(number, begun, base, http))
+            if not at_rest(rests[-1], base, self.stage):
+                break
+        return rests
 
     async def _round(self, number: int, begun: float, base: Rest, http: httpx.AsyncClient) -> Rest:
         terms = self.terms
@@ -100,5 +109,5 @@ class Soak:
         lines = read_log(self.stage.gateway.output)
         yield from compare(self.seen, lines, last.exposition.requests())
         yield from left_over(last, base, self.stage)
-        if len(rests) > 1:
+        if len(rests) == self.terms.rounds > 1:
             yield from flat(rests[(len(rests) - 1) // 3], last)
