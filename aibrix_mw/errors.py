@@ -66,6 +66,17 @@ class ConfigurationError(Exception):
         self.faults = list(faults)
 
 
+def forget_frames(error: BaseException) -> None:
+    """Take the tracebacks from an error and from what it came of.
+
+    Their frames hold the whole request, and the error itself: all of it would wait for a search for garbage.
+    """
+    link: BaseException | None = error
+    while link is not None:
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+
+
 def reflect(text: str) -> bytes:
     """Client text as a safe header value: visible ASCII, the rest percent-encoded, at most 256 bytes."""
     if text.isascii() and text.isprintable() and " " not in text:

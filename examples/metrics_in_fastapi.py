@@ -1,6 +1,7 @@
-"""The gateway's metrics alone in a FastAPI application: requests, durations and tokens of its own answers, at /metrics.
+"""The gateway's metrics alone in a FastAPI application: requests, durations and tokens of its own answers.
 
-They are registered beside the application's own, in prometheus_client's registry; the model is what requests name.
+They are at /metrics/, registered beside the application's own, in prometheus_client's registry; the model is what
+requests name.
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
 """The rate limit alone in a FastAPI application: so many requests of a tenant in a minute, by an own quota.
 
-Counts are this process's; with STORE_URL=redis://127.0.0.1:6379 those of all processes together. A request that the
-application could not serve is marked, and then costs nothing.
+Counts are this process's; with STORE_URL=redis://127.0.0.1 (extra `redis`) those of all processes together. A request
+that the application could not serve is marked, and then costs nothing.
 """
 
 import os

@@ -2,7 +2,9 @@
 
 import importlib
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 from aibrix_mw.errors import ConfigurationError, Fault
 from aibrix_mw.limiting.limiter import Limiter, SharedLimiter
@@ -73,12 +75,21 @@ def _storage(url: str, scheme: str, library: str, options: dict[str, Any]) -> An
         # the client's own default is to try for seconds; one more try is for connections that the store has closed
         no_backoff = importlib.import_module(f"{library}.backoff").NoBackoff()
         retry = importlib.import_module(f"{library}.asyncio.retry").Retry(no_backoff, 1)
-        return storage_from_string(f"async+{url.removeprefix('async+')}", retry=retry, **options)
+        return storage_from_string(f"async+{_with_port(url.removeprefix('async+'))}", retry=retry, **options)
     except ImportError:
         raise _unusable(f"needs the {library} client: pip install 'aibrix-mw[redis]'") from None
     except (LimitsError, ValueError, TypeError) as error:
         # the URL may have a password in it
         raise _unusable(str(error).replace(url, f"{scheme}://***").replace(f"async+{scheme}", scheme)) from None
+
+
+def _with_port(url: str) -> str:
+    """The URL with the port that everybody means who names none."""
+    with suppress(ValueError):  # what is no port is told by who reads the URL next
+        parts = urlsplit(url)
+        if parts.hostname and parts.port is None and "+" not in parts.scheme:
+            return parts._replace(netloc=f"{parts.netloc.removesuffix(':')}:6379").geturl()
+    return url
 
 
 class _Credentials:

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from aibrix_mw.errors import GatewayError, Headers, UpstreamError, reflect
+from aibrix_mw.errors import GatewayError, Headers, UpstreamError, forget_frames, reflect
 from aibrix_mw.outcome import NOTHING_TO_TRANSFER, Attempt, FailedAttempt, Outcome
 from aibrix_mw.pairing import Pairing
 from aibrix_mw.paths import INFERENCE_PATHS
@@ -109,6 +109,7 @@ class RoutingMiddleware:
                     self._judge(lease, turn, _counted(scope), streamed=request.stream)
                 except UpstreamError as error:
                     failure = error
+                    forget_frames(error)
                 except BaseException:
                     self.admission.ejection.abandoned(target.pod, turn)
                     raise

@@ -133,7 +133,9 @@ class GatewayProtocol:
             self.loop.call_later(_FIRST_REQUEST_SECONDS, self._close_unused)
         elif not self._latest.complete:
             self._latest.keep_alive = False
-        elif self._arriving == _NOTHING and not has_unread(self.transport):
+        elif self._arriving == _NOTHING and has_unread(self.transport):
+            self._alarm.set(_FIRST_REQUEST_SECONDS)  # it may be no more than an empty line
+        elif self._arriving != _HEAD:
             self.transport.close()
 
     def _close_unused(self) -> None:

@@ -39,6 +39,20 @@ def test_shared(url):
     assert isinstance(open_limiter(url), SharedLimiter)
 
 
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("redis://h", ("h", 6379)),
+        ("rediss://u:p@h/3", ("h", 6379)),
+        ("valkey://[::1]/1", ("::1", 6379)),
+        ("redis://h:7", ("h", 7)),
+    ],
+)
+def test_the_usual_port_needs_no_saying(url, address):
+    arguments = open_windows(url).client.connection_pool.connection_kwargs
+    assert (arguments["host"], arguments["port"]) == address
+
+
 def test_a_storage_that_somebody_has_already():
     storage = MemoryStorage()
     assert open_windows(storage).storage is storage

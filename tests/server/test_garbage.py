@@ -32,7 +32,22 @@ async def silent(peer):
     await peer.until_gone()
 
 
+async def reset(peer):
+    """Break off before there is an answer."""
+    await peer.request()
+    peer.reset()
+
+
+async def busy(peer):
+    """Refuse."""
+    await peer.request()
+    await peer.send(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n")
+    await peer.until_gone()
+
+
 CASES = {
+    "reset": (reset, chat()),
+    "refused by the engine": (busy, chat()),
     "whole": (always_ok, chat()),
     "two on one connection": (always_ok, chat() * 2),
     "no such model": (always_ok, chat(body='{"model": "x"}')),

@@ -38,6 +38,6 @@ def collector():
 def test_all_of_the_heap_is_searched_rarely_and_what_is_there_never():
     kept = [[]]
     heap.search_rarely()
-    assert gc.get_threshold() == (10_000, 2, 50)
+    assert gc.get_threshold() == (10_000, 2, 25)
     assert gc.get_freeze_count() > 1000
     assert not any(known is kept for known in gc.get_objects())

@@ -84,6 +84,15 @@ async def test_a_request_that_nobody_has_read_yet_is_answered_before_the_end():
         assert await idle[0].read() == b""
 
 
+async def test_an_empty_line_that_nobody_has_read_is_no_request():
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+    async with serving(echo) as listener, connected(listener, GET) as (reader, writer):
+        assert await reader.readexactly(len(answer)) == answer
+        os.write(writer.get_extra_info("socket").fileno(), b"\r\n")  # within one turn of the loop
+        listener.close()
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+
+
 async def test_more_than_any_buffer_both_ways():
     async with serving(echo) as listener, connected(listener) as (reader, writer):
         for _ in range(2):

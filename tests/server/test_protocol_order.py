@@ -152,6 +152,13 @@ async def test_a_request_that_has_begun_to_arrive_is_owed_an_answer():
     assert wire.closed
 
 
+async def test_the_rest_of_a_body_that_has_its_answer_is_not_waited_for():
+    wire = Wire(whole())
+    await wire.send(POST, b"foo")
+    wire.protocol.shutdown()
+    assert wire.closed
+
+
 async def test_all_that_are_owed_are_answered_before_the_end():
     wire = Wire(app := Held())
     await wire.send(get(b"/1") + get(b"/2"))

@@ -24,7 +24,10 @@ def arguments() -> Terms:
     parser.add_argument("--every", type=float, default=5.0, help="seconds between two faults")
     parser.add_argument("--python", default=sys.executable, help="that serves the gateway, such as .venv-compiled's")
     parser.add_argument("--keepalive", type=float, default=0.0, help="the gateway's setting stream.keepalive")
-    return Terms(**vars(parser.parse_args()))
+    terms = Terms(**vars(parser.parse_args()))
+    if terms.seconds / terms.rounds <= 2 * terms.every:
+        parser.error(f"{terms.seconds:g} s are too few for {terms.rounds} rounds with a fault every {terms.every:g} s")
+    return terms
 
 
 def main() -> int:
