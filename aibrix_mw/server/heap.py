@@ -5,9 +5,8 @@ import gc
 from contextlib import suppress
 
 LARGE_BYTES = 262144
-SEARCHES = (10_000, 2, 25)
-"""New objects before a search among the young, such searches before one of the middle generation, and those before one
-of all; 700, 10 and 10 by default (gc.set_threshold)."""
+SEARCHES_OF_MIDDLE = 100
+"""Searches of the middle generation before one of all; 10 by default (gc.set_threshold)."""
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 
@@ -25,14 +24,14 @@ def keep_whole() -> None:
 
 
 def search_rarely() -> None:
-    """Have Python search for garbage less often than by default, and never in what is there now.
+    """Have Python search all of the heap for garbage ten times less often than by default, and never what is there now.
 
-    What a request makes is gone before a search among 10,000 young objects looks at it: a request of two legs costs
-    6 % less than with 700. A search of all stops the process for as long as there are objects to look at: 0.3 s where
-    8,000 streams hold 70 each. On their way to so many it took five, each with requests refused or late after it. And
-    it finds next to nothing: neither requests nor connections leave cycles behind. Between two of them a million
-    more objects are made than freed: what of these is garbage after all is bounded by 200 MiB or so.
+    A search stops the process for as long as there are objects to look at: 0.3 s where 8,000 streams hold 70 each. On
+    their way to so many it took five, each with requests refused or late after it. And it finds next to nothing:
+    neither requests nor connections leave cycles behind. Between two searches fewer than a million objects are made
+    that outlive a search among the young ones: what of them is garbage after all is bounded by 200 MiB or so.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*SEARCHES)
+    young, middle, _ = gc.get_threshold()
+    gc.set_threshold(young, middle, SEARCHES_OF_MIDDLE)
