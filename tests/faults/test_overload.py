@@ -27,14 +27,20 @@ async def test_f31_a_thousand_client_errors_eject_nobody(status):
         assert running.gateway.choosing.admission.ejection.ejected() == []
 
 
+async def timed(running):
+    """A reply, and how many seconds of our own time it took: the processor's, so that neighbours do not count."""
+    began = time.process_time()
+    reply = await running.ask()
+    return reply, time.process_time() - began
+
+
 async def test_f32_no_pod_is_said_at_once_and_costs_nothing():
     config = {"profiles": {"default": {"requestsPerSecond": 5}}}
     async with Running(pods=[info(1, excluded="not_ready")], config=config) as running:
         took = []
         for _ in range(20):
-            began = time.process_time()
-            reply = await running.ask()
-            took.append(time.process_time() - began)
+            reply, seconds = await timed(running)
+            took.append(seconds)
             assert (reply.status, reply.header("x-error-no-model-backends")) == (503, b"true")
             assert reply.header("x-ratelimit-limit-requests") is None
         assert max(took) < 0.01
@@ -65,9 +71,8 @@ async def test_f39_fifty_above_the_cap():
         await settle(20)
         took = []
         for _ in range(50):
-            began = time.process_time()
-            reply = await running.ask()
-            took.append(time.process_time() - began)
+            reply, seconds = await timed(running)
+            took.append(seconds)
             assert (reply.status, reply.header("retry-after")) == (503, b"2")
         assert max(took) < 0.02
         assert not any(task.done() for task in below)
